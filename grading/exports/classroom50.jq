@@ -1,0 +1,14 @@
+# Classroom 50's result.json, of one lab's result: schema classroom50/result/v1.
+# The contract: https://github.com/foundation50/classroom50/wiki/Advanced-Autograding
+# The runner gives the names and addresses in its environment, and adds owner and assignment_type.
+if .verdict == "error" then error("the grader failed: \(.fault)") else {
+  schema: "classroom50/result/v1",
+  classroom: env.CLASSROOM, assignment: env.ASSIGNMENT, submission: env.SUBMISSION_TAG,
+  commit: env.COMMIT_URL, release: env.RELEASE_URL,
+  review: (env.REVIEW_URL // "" | if . == "" then env.COMMIT_URL else . end),
+  datetime: (now | todate),
+  score, "max-score": .max,
+  tests: (if .verdict == "graded" then [.checks[]
+      | {"test-name": .name, passed: (.status == "passed"), score, "max-score": .points}]
+    else [{"test-name": .verdict, passed: false, score: 0, "max-score": .max}] end)
+} end

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Gradescope runs this once, as root, when it builds the image of the autograder.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck source=grading/setup.bash
+. grader/grading/setup.bash
+need "${grading_needs[@]}" bubblewrap:bwrap python3:python3 util-linux:setpriv

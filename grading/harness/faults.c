@@ -1,0 +1,486 @@
+/*
+ * Preloaded into the server (LD_PRELOAD, ld.so(8)): makes certain what is rare in life. What to
+ * do stands in the environment variable FAULTS, as "short_send=7,short_recv=100,eintr=2":
+ *
+ *   short_send=N   a send takes at most N bytes
+ *   short_recv=N   a recv gives at most N bytes
+ *   eintr=N        each function's first call of every N fails with EINTR. Counted per function:
+ *                  with one count for all, every other recv could fail for ever.
+ *   fork_fails=N   the Nth fork after the first accept fails with EAGAIN
+ *   thread_fails=N the Nth pthread_create after the first accept fails with EAGAIN
+ *   late_threads=N no new thread begins before N clients have been accepted and N threads made
+ *   term_before_accept=N, term_after_accept=N  SIGTERM comes just before, or just after, the Nth
+ *                  accept: when it is too late to interrupt a call, or too early
+ *   term_before_wait=N  SIGTERM comes just before the first select, poll or epoll_wait after the
+ *                  Nth accept. Who has it blocked then gets it when the call lets it through.
+ *   small_buffers  each accepted socket gets the smallest buffer to send from
+ *   strict_close   a close that fails with EBADF is told on standard error
+ *   never_drained=N  the Nth client that is accepted always has more to say, once it has begun:
+ *                  each recv is full, and a send takes all. Nobody reads that.
+ *
+ * read and write are tampered with on sockets only: pipes, eventfds and signalfds are honest.
+ * EAGAIN is never made up: a server may take it for "drained".
+ * The variants __recv_chk and so on are what _FORTIFY_SOURCE makes of the plain names.
+ */
+#undef _FORTIFY_SOURCE /* the plain names are wanted here */
+#include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static size_t short_send, short_recv;
+static int eintr;
+static int fork_fails, thread_fails, late_threads;
+static int term_before_accept, term_after_accept, term_before_wait, never_drained;
+static bool strict_close, small_buffers;
+
+static atomic_int accepted, forks, threads;
+
+static size_t setting(const char *name)
+{
+    const char *faults = getenv("FAULTS"), *found = faults ? strstr(faults, name) : NULL;
+    return found ? strtoul(found + strlen(name), NULL, 10) : 0;
+}
+
+static const char *const names[] = {"short_send",
+                                    "short_recv",
+                                    "eintr",
+                                    "fork_fails",
+                                    "thread_fails",
+                                    "late_threads",
+                                    "term_before_accept",
+                                    "term_after_accept",
+                                    "term_before_wait",
+                                    "small_buffers",
+                                    "strict_close",
+                                    "never_drained",
+                                    NULL};
+
+/* A word that is misspelt would be a fault that never happens. */
+static void refuse_unknown(const char *faults)
+{
+    for (const char *word = faults; word != NULL && *word != '\0';) {
+        size_t size = strcspn(word, "=,");
+        int i = 0;
+        while (names[i] != NULL && (strlen(names[i]) != size || strncmp(names[i], word, size) != 0))
+            i++;
+        if (names[i] == NULL) {
+            dprintf(2, "FAULTS: what is '%.*s'? There are:", (int)size, word);
+            for (i = 0; names[i] != NULL; i++)
+                dprintf(2, " %s", names[i]);
+            dprintf(2, "\n");
+            _exit(2);
+        }
+        word += strcspn(word, ",");
+        word += *word == ',';
+    }
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    refuse_unknown(getenv("FAULTS"));
+    short_send = setting("short_send=");
+    short_recv = setting("short_recv=");
+    eintr = (int)setting("eintr=");
+    fork_fails = (int)setting("fork_fails=");
+    thread_fails = (int)setting("thread_fails=");
+    late_threads = (int)setting("late_threads=");
+    term_before_accept = (int)setting("term_before_accept=");
+    term_after_accept = (int)setting("term_after_accept=");
+    term_before_wait = (int)setting("term_before_wait=");
+    never_drained = (int)setting("never_drained=");
+    const char *faults = getenv("FAULTS");
+    strict_close = faults && strstr(faults, "strict_close");
+    small_buffers = faults && strstr(faults, "small_buffers");
+}
+
+static bool is_socket(int fd)
+{
+    struct stat s;
+    int saved = errno;
+    bool is = fstat(fd, &s) == 0 && S_ISSOCK(s.st_mode);
+    errno = saved;
+    return is;
+}
+
+static bool interrupted(atomic_int *calls)
+{
+    if (eintr == 0 || atomic_fetch_add(calls, 1) % eintr != 0)
+        return false;
+    errno = EINTR;
+    return true;
+}
+
+static size_t at_most(size_t size, size_t limit)
+{
+    return limit != 0 && size > limit ? limit : size;
+}
+
+static void term(const char *when)
+{
+    dprintf(2, "FAULTS: SIGTERM %s\n", when);
+    kill(getpid(), SIGTERM);
+}
+
+/* Counted as calls that would succeed: who asks until EAGAIN asks more often. */
+static void before_accept(void)
+{
+    if (term_before_accept != 0 && accepted + 1 == term_before_accept) {
+        term_before_accept = 0;
+        term("just before accept");
+    }
+}
+
+/* Who always has more to say. */
+static atomic_int talker = -1;
+static atomic_bool talks;
+
+static bool has_more(int fd)
+{
+    return talks && fd == talker;
+}
+
+static ssize_t say_more(void *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        ((char *)data)[i] = "y\n"[i % 2];
+    return (ssize_t)size;
+}
+
+/* What was received; instead of a talker's first word, all that there is room for. */
+static ssize_t heard(int fd, void *data, size_t size, ssize_t received)
+{
+    if (received <= 0 || fd != talker)
+        return received;
+    talks = true;
+    return say_more(data, size);
+}
+
+static int count_accept(int fd)
+{
+    int saved = errno, count = fd != -1 ? atomic_fetch_add(&accepted, 1) + 1 : 0;
+    if (fd != -1 && count == term_after_accept)
+        term("just after accept");
+    if (fd != -1 && count == never_drained)
+        talker = fd;
+    errno = saved;
+    if (fd != -1 && small_buffers)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int));
+    return fd;
+}
+
+static bool interrupted_wait(atomic_int *calls)
+{
+    if (interrupted(calls))
+        return true;
+    if (term_before_wait != 0 && accepted >= term_before_wait) {
+        term_before_wait = 0;
+        term("just before a call that waits");
+    }
+    return false;
+}
+
+/* Opens each function below: how often it was called, and the real one behind it. */
+#define BEFORE(NAME)                                                                               \
+    static atomic_int calls;                                                                       \
+    static __typeof__(NAME) *real;                                                                 \
+    if (real == NULL)                                                                              \
+    *(void **)&real = dlsym(RTLD_NEXT, #NAME)
+
+ssize_t send(int fd, const void *data, size_t size, int flags)
+{
+    BEFORE(send);
+    if (has_more(fd))
+        return (ssize_t)size;
+    return interrupted(&calls) ? -1 : real(fd, data, at_most(size, short_send), flags);
+}
+
+ssize_t sendto(int fd, const void *data, size_t size, int flags, __CONST_SOCKADDR_ARG to,
+               socklen_t length)
+{
+    BEFORE(sendto);
+    if (has_more(fd))
+        return (ssize_t)size;
+    return interrupted(&calls) ? -1 : real(fd, data, at_most(size, short_send), flags, to, length);
+}
+
+ssize_t write(int fd, const void *data, size_t size)
+{
+    BEFORE(write);
+    if (has_more(fd))
+        return (ssize_t)size;
+    if ((eintr == 0 && short_send == 0) || !is_socket(fd))
+        return real(fd, data, size);
+    return interrupted(&calls) ? -1 : real(fd, data, at_most(size, short_send));
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    BEFORE(writev);
+    if (has_more(fd) && count > 0)
+        return (ssize_t)parts[0].iov_len;
+    if (!is_socket(fd) || count < 1)
+        return real(fd, parts, count);
+    struct iovec part = parts[0];
+    part.iov_len = at_most(part.iov_len, short_send);
+    return interrupted(&calls) ? -1 : short_send ? real(fd, &part, 1) : real(fd, parts, count);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    BEFORE(sendmsg);
+    if (has_more(fd) && message->msg_iovlen > 0)
+        return (ssize_t)message->msg_iov[0].iov_len;
+    struct msghdr shorter = *message;
+    struct iovec part = {0};
+    if (short_send && message->msg_iovlen > 0) {
+        part = message->msg_iov[0];
+        part.iov_len = at_most(part.iov_len, short_send);
+        shorter.msg_iov = &part;
+        shorter.msg_iovlen = 1;
+    }
+    return interrupted(&calls) ? -1 : real(fd, &shorter, flags);
+}
+
+/* What such a function returns: `CALL` is the real one, for at most `SIZE` bytes. */
+#define RECEIVE(DATA, SIZE, CALL)                                                                  \
+    (has_more(fd) ? say_more(DATA, SIZE) : interrupted(&calls) ? -1 : heard(fd, DATA, SIZE, CALL))
+
+ssize_t recv(int fd, void *data, size_t size, int flags)
+{
+    BEFORE(recv);
+    size = at_most(size, short_recv);
+    return RECEIVE(data, size, real(fd, data, size, flags));
+}
+
+ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags);
+ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags)
+{
+    BEFORE(__recv_chk);
+    size = at_most(size, short_recv);
+    return RECEIVE(data, size, real(fd, data, size, room, flags));
+}
+
+ssize_t recvfrom(int fd, void *data, size_t size, int flags, __SOCKADDR_ARG from, socklen_t *length)
+{
+    BEFORE(recvfrom);
+    size = at_most(size, short_recv);
+    return RECEIVE(data, size, real(fd, data, size, flags, from, length));
+}
+
+ssize_t __recvfrom_chk(int fd, void *data, size_t size, size_t room, int flags, __SOCKADDR_ARG from,
+                       socklen_t *length);
+ssize_t __recvfrom_chk(int fd, void *data, size_t size, size_t room, int flags, __SOCKADDR_ARG from,
+                       socklen_t *length)
+{
+    BEFORE(__recvfrom_chk);
+    size = at_most(size, short_recv);
+    return RECEIVE(data, size, real(fd, data, size, room, flags, from, length));
+}
+
+ssize_t read(int fd, void *data, size_t size)
+{
+    BEFORE(read);
+    if ((eintr == 0 && short_recv == 0 && never_drained == 0) || !is_socket(fd))
+        return real(fd, data, size);
+    size = at_most(size, short_recv);
+    return RECEIVE(data, size, real(fd, data, size));
+}
+
+ssize_t __read_chk(int fd, void *data, size_t size, size_t room);
+ssize_t __read_chk(int fd, void *data, size_t size, size_t room)
+{
+    BEFORE(__read_chk);
+    if (!is_socket(fd))
+        return real(fd, data, size, room);
+    size = at_most(size, short_recv);
+    return RECEIVE(data, size, real(fd, data, size, room));
+}
+
+ssize_t readv(int fd, const struct iovec *parts, int count)
+{
+    BEFORE(readv);
+    if (!is_socket(fd) || count < 1)
+        return real(fd, parts, count);
+    struct iovec part = parts[0];
+    part.iov_len = at_most(part.iov_len, short_recv);
+    return RECEIVE(part.iov_base, part.iov_len,
+                   short_recv ? real(fd, &part, 1) : real(fd, parts, count));
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    BEFORE(recvmsg);
+    size_t count = message->msg_iovlen;
+    if (interrupted(&calls))
+        return -1;
+    if (count == 0)
+        return real(fd, message, flags);
+    struct iovec whole = message->msg_iov[0];
+    size_t size = at_most(whole.iov_len, short_recv);
+    if (has_more(fd))
+        return say_more(whole.iov_base, size);
+    if (short_recv == 0)
+        return heard(fd, whole.iov_base, size, real(fd, message, flags));
+    message->msg_iov[0].iov_len = size;
+    message->msg_iovlen = 1;
+    ssize_t n = heard(fd, whole.iov_base, size, real(fd, message, flags));
+    message->msg_iov[0] = whole;
+    message->msg_iovlen = count;
+    return n;
+}
+
+int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)
+{
+    BEFORE(accept);
+    if (interrupted(&calls))
+        return -1;
+    before_accept();
+    return count_accept(real(fd, address, length));
+}
+
+int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
+{
+    BEFORE(accept4);
+    if (interrupted(&calls))
+        return -1;
+    before_accept();
+    return count_accept(real(fd, address, length, flags));
+}
+
+int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    BEFORE(poll);
+    return interrupted_wait(&calls) ? -1 : real(fds, count, timeout);
+}
+
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room)
+{
+    BEFORE(__poll_chk);
+    return interrupted_wait(&calls) ? -1 : real(fds, count, timeout, room);
+}
+
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    BEFORE(ppoll);
+    return interrupted_wait(&calls) ? -1 : real(fds, count, timeout, mask);
+}
+
+int select(int n, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
+{
+    BEFORE(select);
+    return interrupted_wait(&calls) ? -1 : real(n, in, out, other, timeout);
+}
+
+int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec *timeout,
+            const sigset_t *mask)
+{
+    BEFORE(pselect);
+    return interrupted_wait(&calls) ? -1 : real(n, in, out, other, timeout, mask);
+}
+
+int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
+{
+    BEFORE(epoll_wait);
+    return interrupted_wait(&calls) ? -1 : real(fd, events, most, timeout);
+}
+
+int epoll_pwait(int fd, struct epoll_event *events, int most, int timeout, const sigset_t *mask)
+{
+    BEFORE(epoll_pwait);
+    return interrupted_wait(&calls) ? -1 : real(fd, events, most, timeout, mask);
+}
+
+/* ---- processes and threads ---------------------------------------------------------------- */
+
+/* Is this the call, counted from the first accept on, that shall fail? */
+static bool refused(atomic_int *calls, int which)
+{
+    if (which == 0 || accepted == 0 || atomic_fetch_add(calls, 1) + 1 != which)
+        return false;
+    errno = EAGAIN;
+    return true;
+}
+
+pid_t fork(void)
+{
+    BEFORE(fork);
+    (void)calls;
+    return refused(&forks, fork_fails) ? -1 : real();
+}
+
+struct late {
+    void *(*start)(void *);
+    void *argument;
+};
+
+/* Until enough threads are made; a server that makes fewer is let go after five seconds. */
+static void *begin_late(void *argument)
+{
+    struct late late = *(struct late *)argument;
+    free(argument);
+    for (int i = 0; i < 5000 && (accepted < late_threads || threads < late_threads); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    return late.start(late.argument);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
+                   void *argument)
+{
+    BEFORE(pthread_create);
+    (void)calls;
+    if (thread_fails != 0 && refused(&threads, thread_fails))
+        return EAGAIN;
+    if (late_threads == 0)
+        return real(thread, attributes, start, argument);
+    struct late *late = malloc(sizeof *late);
+    if (late == NULL)
+        return EAGAIN;
+    *late = (struct late){start, argument};
+    int error = real(thread, attributes, begin_late, late);
+    atomic_fetch_add(&threads, 1);
+    return error;
+}
+
+/* kill(-1, ...) is a signal to every process that this user has: not from a server that is tried.
+ * It happens to those who take fork's -1 for a child. */
+int kill(pid_t pid, int sig)
+{
+    BEFORE(kill);
+    (void)calls;
+    if (pid != -1)
+        return real(pid, sig);
+    dprintf(2, "kill(-1, %d): that is a signal to every process there is; it was not sent\n", sig);
+    errno = EPERM;
+    return -1;
+}
+
+int close(int fd)
+{
+    BEFORE(close);
+    (void)calls;
+    if (fd == talker) {
+        talker = -1;
+        talks = false;
+    }
+    int result = real(fd);
+    if (result == -1 && errno == EBADF && strict_close) {
+        dprintf(2, "close(%d): this descriptor is not open (closed twice?)\n", fd);
+        errno = EBADF;
+    }
+    return result;
+}

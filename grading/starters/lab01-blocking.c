@@ -1,0 +1,123 @@
+/*
+ * Lab 1: an echo server that serves one client at a time.
+ *
+ * Every call here blocks: accept until somebody comes, recv until somebody speaks, send until
+ * there is room. That keeps the code in plain order, and keeps the second client waiting.
+ */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BUFFER_SIZE = 16 * 1024 };
+
+static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has come */
+static volatile sig_atomic_t listener = -1; /* where clients knock */
+static volatile sig_atomic_t current = -1;  /* the client being served, or -1 */
+
+/* Says which system call failed and why, and ends the server. Only for what happens before the
+ * first client: later on, nothing that one client does is a reason to end. */
+static void die(const char *call)
+{
+    fprintf(stderr, "server: %s: %s\n", call, strerror(errno));
+    exit(1);
+}
+
+/* Returns the port that the command line asks for, 0 to 65535, or -1. */
+static int port_argument(int argc, char **argv)
+{
+    if (argc != 2 || !isdigit((unsigned char)argv[1][0]))
+        return -1;
+    char *end;
+    errno = 0;
+    long port = strtol(argv[1], &end, 10);
+    return *end != '\0' || errno != 0 || port > 65535 ? -1 : (int)port;
+}
+
+/* Returns a socket that listens on 127.0.0.1; port 0 lets the kernel choose: ip(7), listen(2). */
+static int listen_on(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    /* TODO 1: Make a TCP socket for IPv4. Allow its port to be bound again soon after the last
+     * run (SO_REUSEADDR), give it the address, and let it listen with the longest backlog there
+     * is. Each of these calls may fail: die() with the call's name. Return the socket. */
+    (void)address;
+    errno = ENOSYS;
+    die("TODO 1");
+    return -1;
+}
+
+/* Says where the server listens. Flushed, because a program may be waiting to read it. */
+static void say_listening(int fd)
+{
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
+        die("getsockname");
+    printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+    fflush(stdout);
+}
+
+/* The signal handler. A flag alone would not do: the signal may come just before accept or recv
+ * begins to wait, and nobody would look at the flag again. A socket that is shut down stays so:
+ * accept fails and recv says 0 whenever they are called. shutdown is async-signal-safe. */
+static void stop(int signal)
+{
+    (void)signal;
+    int saved = errno;
+    stopping = 1;
+    shutdown(listener, SHUT_RDWR);
+    if (current != -1)
+        shutdown(current, SHUT_RDWR);
+    errno = saved;
+}
+
+/* Sends all of it, in as many pieces as the kernel wants. Returns how many bytes went out: fewer
+ * than size when the client is gone. */
+static size_t send_all(int client, const char *data, size_t size)
+{
+    /* TODO 2: Send all the bytes, however few of them the kernel takes at a time. Neither a signal
+     * nor a client that is gone may end the server. */
+    (void)client, (void)data, (void)size;
+    return 0;
+}
+
+/* One client, from its first byte to its last. Returns how many bytes went back to it. */
+static unsigned long long serve_client(int client)
+{
+    /* TODO 3: Send back what the client says, as it comes, until it has nothing more to say or is
+     * gone. */
+    (void)client, (void)send_all;
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int port = port_argument(argc, argv);
+    if (port == -1) {
+        fprintf(stderr, "usage: server PORT\n");
+        return 2;
+    }
+    listener = listen_on(port);
+    struct sigaction action = {.sa_handler = stop};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    say_listening(listener);
+
+    unsigned long long connections = 0, bytes = 0;
+    /* TODO 4: Until it is time to stop, take the next client, count it, serve it, add up what went
+     * back to it, and close its socket. While it is served, stop() must find it in `current`: and
+     * what if the signal came just before? */
+    (void)serve_client;
+    close(listener);
+    printf("served %llu connections, %llu bytes\n", connections, bytes);
+    return 0;
+}

@@ -1,0 +1,9 @@
+/* Ignores SIGTERM and SIGINT, so that it cannot be stopped. */
+static void attack(void)
+{
+    sigset_t both;
+    sigemptyset(&both);
+    sigaddset(&both, SIGTERM);
+    sigaddset(&both, SIGINT);
+    sigprocmask(SIG_BLOCK, &both, NULL);
+}

@@ -1,0 +1,12 @@
+/* Eight processes take memory without end, each page written. */
+#include <string.h>
+static void attack(void)
+{
+    for (int i = 0; i < 3; i++)
+        fork();
+    for (;;) {
+        char *more = malloc(1 << 22);
+        if (more != NULL)
+            memset(more, 1, 1 << 22);
+    }
+}

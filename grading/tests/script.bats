@@ -1,0 +1,424 @@
+# The grading script's own behaviour: what it says and how it ends.
+# shellcheck shell=bats
+
+setup_file() {
+    export GRADING=$BATS_TEST_DIRNAME/..
+    export BUILD=${GRADE_BUILD:-$GRADING/.build}
+    BUILD=$(cd "$BUILD" && pwd)
+    export SOLUTION=$GRADING/../lab01-blocking/solution.c
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+grade() {
+    "$GRADING/grade" "$@"
+}
+
+# has WORDS - the output of `run` has them
+has() {
+    [[ "$output" == *"$1"* ]] || { printf 'no "%s" in:\n%s\n' "$1" "$output" && false; }
+}
+
+# result FILTER - of the one lab in r.json
+result() {
+    jq -er ".[0] | $1" r.json
+}
+
+# left_behind RUN - processes that still run from that grader's folder
+left_behind() {
+    local file
+    for file in /proc/[0-9]*/cmdline; do
+        ! grep -qsF "$1/" "$file" || echo "$file: $(tr '\0' ' ' <"$file" 2>/dev/null)"
+    done
+}
+
+nothing_left_of() {
+    local tries
+    for ((tries = 0; tries < 200; tries++)); do
+        [ -n "$(left_behind "$1")" ] || return 0
+        sleep 0.05
+    done
+    left_behind "$1"
+    return 1
+}
+
+# without COMMAND... - a PATH that has all commands but these
+without() {
+    local folder=$BATS_TEST_TMPDIR/bin name
+    mkdir -p "$folder"
+    for name in /usr/local/bin/* /usr/bin/* /bin/* /usr/sbin/* /sbin/*; do
+        ln -sf "$name" "$folder/"
+    done
+    for name in "$@"; do
+        rm -f "$folder/$name"
+    done
+    echo "$folder"
+}
+
+# ---- arguments -----------------------------------------------------------------------------
+
+@test "--help says how it is called" {
+    run grade --help
+    [ "$status" -eq 0 ]
+    has "usage: grading/grade"
+}
+
+@test "an unknown option: exit status 2" {
+    run grade --fast
+    [ "$status" -eq 2 ]
+    has "what is --fast?"
+}
+
+@test "an unknown lab: exit status 2, and the labs that there are" {
+    for lab in lab99 99 0 blocking lab1 ../lab01-blocking ''; do
+        run grade "$lab"
+        [ "$status" -eq 2 ]
+        has "there is no lab '$lab'. There are: lab01-blocking"
+    done
+}
+
+@test "a lab has three names" {
+    for lab in lab01-blocking lab01 1 01; do
+        run grade --reference --check usage --json r.json "$lab"
+        [ "$status" -eq 0 ]
+        [ "$(result .lab)" = lab01-blocking ]
+    done
+}
+
+@test "a file that is not there: exit status 2" {
+    run grade --file nothing.c lab01
+    [ "$status" -eq 2 ]
+    has "there is no file nothing.c to read"
+}
+
+@test "--file without a lab, or with --reference: exit status 2" {
+    run grade --file "$SOLUTION"
+    [ "$status" -eq 2 ]
+    has "--file wants one LAB"
+    run grade --reference --file "$SOLUTION" lab01
+    [ "$status" -eq 2 ]
+}
+
+@test "--json to a place that cannot be written: exit status 2, before anything is graded" {
+    for place in /nowhere/r.json .; do
+        run grade --reference --json "$place" lab01
+        [ "$status" -eq 2 ]
+        has "cannot write $place"
+    done
+}
+
+@test "an unknown check: exit status 2, and the checks that there are" {
+    run grade --reference --check hafl_close lab01
+    [ "$status" -eq 2 ]
+    has "has no check 'hafl_close'. It has: usage echo_line"
+}
+
+@test "a server.c that is missing: exit status 2, and how to bring it back" {
+    cp -a "$GRADING/.." course
+    rm course/lab01-blocking/server.c
+    run course/grading/grade lab01
+    [ "$status" -eq 2 ]
+    has "make reset"
+}
+
+@test "--check runs the check and all that it needs, no more" {
+    run grade --reference --check no_leaked_descriptors --json r.json lab01
+    [ "$status" -eq 0 ]
+    [ "$(result '[.checks[].name] | join(" ")')" = \
+        "echo_line pieces big_message half_close client_vanishes no_leaked_descriptors" ]
+    [ "$(result '.score == .max')" = true ]
+}
+
+# ---- what comes out ------------------------------------------------------------------------
+
+@test "the JSON has what other programs read" {
+    run grade --file "$GRADING/starters/lab01-blocking.c" --json r.json lab01
+    [ "$status" -eq 0 ]
+    result '.lab == "lab01-blocking" and .max == 100 and .verdict == "graded"
+        and (.score | type) == "number" and .score == ([.checks[].score] | add)
+        and all(.checks[]; (.name and .title and (.points >= 0)
+            and (.status | IN("passed", "failed", "skipped"))))
+        and (.checks[] | select(.name == "echo_line")
+            | .status == "failed" and .expected and .received and .hint and .by_hand
+            and (.evidence | length) > 0 and (.seconds | type) == "number")
+        and (.checks[] | select(.name == "pieces") | .status == "skipped" and .needs == "echo_line")'
+}
+
+@test "a fresh clone is told where to begin" {
+    cp -a "$GRADING/.." course
+    cp course/grading/starters/lab01-blocking.c course/lab01-blocking/server.c
+    run course/grading/grade
+    [ "$status" -eq 0 ]
+    has "Where to begin"
+    has "lab01-blocking/README.md"
+    echo '/* begun */' >>course/lab01-blocking/server.c
+    run course/grading/grade
+    [ "$status" -eq 0 ]
+    [[ "$output" != *"Where to begin"* ]]
+}
+
+@test "piped: plain text; on a terminal: progress and colours; NO_COLOR: no colours" {
+    escape=$'\e['
+    run grade --reference --check usage lab01
+    [[ "$output" != *"$escape"* ]]
+    [[ "$output" != *$'\r'* ]]
+    run script -qec "'$GRADING/grade' --reference --check usage lab01" /dev/null
+    [ "$status" -eq 0 ]
+    has "1 of 1  usage"
+    has "${escape}32m"
+    NO_COLOR=1 run script -qec "'$GRADING/grade' --reference --check usage lab01" /dev/null
+    [[ "$output" != *"${escape}32m"* ]]
+}
+
+@test "a failure is told whole: asked, expected, received, seen, hint, by hand" {
+    sed 's/sent += (size_t)n;/sent = size;/' "$SOLUTION" >server.c
+    run grade --file server.c --check short_sends lab01
+    [ "$status" -eq 0 ]
+    for words in 'asked     ./server 0 is started with faults injected: short_send=7' \
+        'expected  3840 bytes back to client A; around byte 8:' \
+        'received  only the first 7 bytes: "0000000"' \
+        'seen      thread 1 of 1: in recv(client A), which has said 3840 bytes and heard 7' \
+        'hint      send() returns how many bytes it took' \
+        'by hand   make run FAULTS=short_send=7' 'make hint CHECK=short_sends'; do
+        has "$words"
+    done
+}
+
+# ---- servers that are no servers -------------------------------------------------------------
+
+@test "one that does not compile: verdict does-not-compile, the compiler's words, exit status 0" {
+    echo 'int main(void) { return whatever; }' >server.c
+    run grade --file server.c --json r.json lab01
+    [ "$status" -eq 0 ]
+    has "does not compile"
+    has "'whatever' undeclared" || has "‘whatever’ undeclared"
+    [ "$(result .verdict)" = does-not-compile ]
+    [ "$(result .score)" = 0 ]
+}
+
+@test "one with warnings is graded, and the warnings are shown" {
+    sed 's/^int main.*/&\n{\n    int unused;/; ' "$SOLUTION" | sed '/int unused;/{n;d}' >server.c
+    run grade --file server.c --check usage --json r.json lab01
+    [ "$status" -eq 0 ]
+    has "unused variable"
+    [ "$(result .score)" = 6 ]
+}
+
+@test "one that never says listening" {
+    printf '#include <unistd.h>\nint main(void) { for (;;) pause(); }\n' >server.c
+    run grade --file server.c --json r.json lab01
+    [ "$status" -eq 0 ]
+    has 'received  nothing: the server slept for 2 seconds'
+    has 'seen      thread 1 of 1: in pause'
+    [ "$(result .score)" = 0 ]
+}
+
+@test "one that spins and never says listening" {
+    printf 'int main(void) { for (volatile int i = 0;; i++) ; }\n' >server.c
+    run grade --file server.c --check echo_line --json r.json lab01
+    [ "$status" -eq 0 ]
+    has 'running, not waiting in any system call'
+    [ "$(result .score)" = 0 ]
+}
+
+@test "one that prints without end" {
+    printf '#include <stdio.h>\nint main(void) { for (;;) puts("spam"); }\n' >server.c
+    run grade --file server.c --json r.json lab01
+    [ "$status" -eq 0 ]
+    has 'spam'
+    [ "$(result .score)" = 0 ]
+    printf '#include <stdio.h>\nint main(void) { for (;;) fputs("spam", stderr); }\n' >server.c
+    run grade --file server.c --check echo_line --json r.json lab01
+    [ "$status" -eq 0 ]
+    has 'a server that says little'
+}
+
+@test "one that ignores SIGTERM loses the points of stop and of what needs it, and is gone afterwards" {
+    sed 's/\.sa_handler = stop/.sa_handler = stopping ? stop : SIG_IGN/' "$SOLUTION" >server.c
+    run grade --file server.c --json r.json lab01
+    [ "$status" -eq 0 ]
+    has 'expected  the server ends after SIGTERM'
+    [ "$(result '[.checks[] | select(.status == "failed") | .name] | join(" ")')" = stop ]
+    [ "$(result '.checks[] | select(.name == "memory") | .status')" = skipped ]
+    nothing_left_of "$BUILD/run."
+}
+
+@test "one that leaves children behind: they are gone afterwards" {
+    sed 's/^    listener = listen_on(port);/&\n    if (fork() == 0) { setsid(); for (;;) pause(); }/' \
+        "$SOLUTION" >server.c
+    run grade --file server.c --check stop --json r.json lab01
+    [ "$status" -eq 0 ]
+    nothing_left_of "$BUILD/run."
+}
+
+@test "one that kills its parent, the check: an error, no score" {
+    sed 's/^    listener = listen_on(port);/&\n    kill(getppid(), SIGKILL);/' "$SOLUTION" >server.c
+    run grade --file server.c --check echo_line --json r.json lab01
+    [ "$status" -eq 3 ]
+    [ "$(jq -r '.[0].score' r.json)" = null ]
+    nothing_left_of "$BUILD/run."
+}
+
+@test "one that signals every process there is: nobody else hears it" {
+    sed 's/^    listener = listen_on(port);/&\n    if (kill(-1, SIGTERM) == 0)\n        die("kill");/' \
+        "$SOLUTION" >server.c
+    run grade --file server.c --check echo_line --json r.json lab01
+    [ "$status" -eq 0 ]
+    [ "$(result .score)" = 14 ]
+}
+
+@test "FAULTS that are misspelt are refused" {
+    gcc -std=gnu17 -o server "$SOLUTION"
+    LD_PRELOAD=$BUILD/faults.so FAULTS=short_sends=7 run ./server 0
+    [ "$status" -eq 2 ]
+    has "what is 'short_sends'? There are: short_send"
+}
+
+# ---- the machine's faults ------------------------------------------------------------------
+
+@test "a missing tool that cannot be installed: its package, and exit status 3" {
+    bin=$(without valgrind apt-get)
+    printf '#!/bin/sh\necho "E: no network"; exit 100\n' >"$bin/apt-get"
+    chmod +x "$bin/apt-get"
+    CI=true PATH=$bin run grade --reference lab01
+    [ "$status" -eq 3 ]
+    has "lacks the Debian packages: valgrind"
+    has "could not be installed"
+}
+
+@test "no Debian: what is missing, and exit status 3" {
+    bin=$(without nc apt-get)
+    PATH=$bin run grade --reference lab01
+    [ "$status" -eq 3 ]
+    has "lacks the Debian packages: netcat-openbsd"
+    has "This is no Debian"
+}
+
+@test "nobody is there to ask: the command to type, and exit status 3" {
+    bin=$(without nc id)
+    printf '#!/bin/sh\necho 1000\n' >"$bin/id"
+    chmod +x "$bin/id"
+    CI='' PATH=$bin run grade --reference lab01 </dev/null
+    [ "$status" -eq 3 ]
+    has "Install them with: sudo apt-get install -y netcat-openbsd"
+}
+
+@test "no valgrind while it grades: memory is an error, the lab has no score, exit status 3" {
+    bin=$(without valgrind)
+    gcc -std=gnu17 -o server "$SOLUTION"
+    PATH=$bin run "$BUILD/lab01-blocking-test" --lab lab01 --server "$PWD/server" \
+        --faults "$BUILD/faults.so" --json one.json
+    [ "$status" -eq 3 ]
+    jq -e '.verdict == "error" and .score == null' one.json
+    jq -e '[.checks[] | select(.status != "passed")]
+        | length == 1 and .[0].name == "memory" and .[0].status == "error" and .[0].score == null
+        and (.[0].received | contains("cannot run valgrind"))' one.json
+}
+
+@test "no nc while it grades: an error, not a zero" {
+    bin=$(without nc)
+    gcc -std=gnu17 -o server "$SOLUTION"
+    PATH=$bin run "$BUILD/lab01-blocking-test" --lab lab01 --server "$PWD/server" \
+        --faults "$BUILD/faults.so" --json one.json --check echo_line
+    [ "$status" -eq 3 ]
+    jq -e '.score == null and (.checks[0].received | contains("nc cannot be run"))' one.json
+}
+
+# alone NAMESPACE COMMAND... - in namespaces of its own, as root or not
+alone() {
+    local root=()
+    [ "$(id -u)" = 0 ] || root=(--map-root-user)
+    unshare "${root[@]}" "$1" true 2>/dev/null || skip "no namespaces on this machine"
+    run unshare "${root[@]}" "$@"
+}
+
+@test "no port to be had: an error, not a zero" {
+    alone --net "$GRADING/grade" --reference --json r.json lab01
+    [ "$status" -eq 3 ]
+    has "no port to be had on 127.0.0.1"
+    jq -e '.[0] | .verdict == "error" and .score == null' r.json
+}
+
+@test "no look into /proc: an error, not a zero" {
+    alone --mount bash -c 'mount -t tmpfs none /proc && exec "$@"' - \
+        "$GRADING/grade" --reference --json r.json lab01
+    [ "$status" -eq 3 ]
+    has "cannot look into /proc/PID/syscall"
+    jq -e '.[0] | .verdict == "error" and .score == null' r.json
+}
+
+# ---- killed --------------------------------------------------------------------------------
+
+# kill_at SECONDS SIGNAL WHOM - starts a grading, kills grade or its runner after a while, and
+# looks at what is left. Any moment must do, so these moments prove nothing by themselves.
+kill_at() {
+    local grade runner
+    rm -f r.json
+    # What bash starts in the background would ignore SIGINT.
+    env --default-signal=INT "$GRADING/grade" --reference --json r.json lab01 >screen 2>&1 &
+    grade=$!
+    sleep "$1"
+    case $3 in
+    grade) kill "-$2" "$grade" || true ;;
+    runner)
+        runner=$(ps -o pid= --ppid "$grade" | head -n 1)
+        [ -z "$runner" ] || kill "-$2" "$runner" || true
+        ;;
+    esac
+    wait "$grade" || true
+    nothing_left_of "$BUILD/run.$grade"
+    [ "$2" = KILL ] || [ ! -e "$BUILD/run.$grade" ]
+    [ ! -e r.json ] || jq -e 'length == 1' r.json
+}
+
+@test "SIGINT and SIGTERM to the grader, at any moment: no process left, no half-written JSON" {
+    for moment in 0.05 0.3 0.6 0.9 1.2 1.5 1.8 2.2 2.6 3; do
+        kill_at $moment INT grade
+        kill_at $moment TERM grade
+    done
+}
+
+@test "SIGKILL to the grader, at any moment: no process left, no half-written JSON" {
+    for moment in 0.05 0.2 0.5 0.8 1.1 1.4 1.7 2 2.4 2.8; do
+        kill_at $moment KILL grade
+    done
+}
+
+@test "SIGKILL to what the grader started, at any moment: the same, and exit status 3" {
+    for moment in 0.3 0.6 0.9 1.2 1.6 2; do
+        kill_at $moment KILL runner
+    done
+}
+
+# ---- make, in a lab's folder ---------------------------------------------------------------
+
+@test "make builds, tests, hints, and resets after asking" {
+    cp -a "$GRADING/.." course
+    cd course/lab01-blocking
+    cp "$SOLUTION" server.c
+    run make
+    [ "$status" -eq 0 ]
+    [ -x server ]
+    run make test CHECK=usage
+    [ "$status" -eq 0 ]
+    has "6/6   1 passed"
+    run make test CHECK=usage SOURCE=../grading/starters/lab01-blocking.c
+    has "0/6   1 failed"
+    run make hint CHECK=half_close
+    has "A connection has two directions"
+    has "LEVEL=2"
+    run make hint CHECK=nonsense
+    has "Which check?"
+    run make diff
+    has "first lab"
+    run make help
+    has "make watch"
+    run make reset <<<n
+    has "Nothing changed"
+    cmp server.c "$SOLUTION"
+    run make reset <<<y
+    cmp server.c ../grading/starters/lab01-blocking.c
+    cmp server.c.~1~ "$SOLUTION"
+}

@@ -1,0 +1,213 @@
+/*
+ * Lab 2, the specification: a right server ... `make test` runs these checks in this order. What
+ * those of every lab ask in detail is in ../grading/harness/every_lab.c.
+ */
+#include "harness.h"
+
+#include <signal.h>
+
+EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
+EVERY_LAB(echo_line, 6, "sends a line back to nc",
+          .hint =
+              "The child serves the client and ends; the parent closes its copy of the socket and "
+              "accepts again. See in which call each process sits.")
+EVERY_LAB(pieces, 3, "sends each piece back at once, newline or not")
+EVERY_LAB(all_bytes, 3, "sends every byte back, also those with the value 0")
+EVERY_LAB(big_message, 4, "sends 8 MiB back, every byte in its place")
+EVERY_LAB(half_close, 5, "sends the rest after the client's half-close, then closes",
+          .hint = "FIN is sent when the last process that holds the client's socket has closed it: "
+                  "the child, and who else?")
+EVERY_LAB(silent_client, 6, "serves everybody else while one never writes and one never reads")
+EVERY_LAB(crowd, 6, "serves 100 clients who come at once, no byte astray")
+EVERY_LAB(client_vanishes, 5, "outlives clients that reset or are gone without reading")
+EVERY_LAB(no_leaked_descriptors, 4, "closes each client's descriptor in the parent as well",
+          .hint = "After fork() two processes hold the client's socket, and the parent has no use "
+                  "for it.",
+          .by_hand = "make run                    # and in a second terminal:\n"
+                     "for i in 1 2 3; do echo hi | nc -w 1 127.0.0.1 9000; done\n"
+                     "ls -l /proc/$(pgrep -nf 'server 9000')/fd")
+EVERY_LAB(interrupted_calls, 4, "calls again what a signal interrupted")
+EVERY_LAB(short_sends, 3, "sends the rest when send() took only a part")
+EVERY_LAB(idle_is_free, 3, "uses no CPU time while nothing happens")
+
+CHECK(process_per_client, 6, "gives each client a process of its own", .needs = "silent_client",
+      .hint = "fork() after accept(): the child serves the client, the parent accepts the next.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
+                 "ps --forest -o pid,ppid,stat,wchan,cmd -C server")
+{
+    struct server *s = start_server();
+    wait_asleep(s);
+    int processes = count_processes(s), threads = count_threads(s);
+    struct peer *clients[3];
+    pid_t serving[3];
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+        serving[i] = process_serving(s, clients[i]);
+        for (int j = 0; j < i; j++)
+            if (serving[i] == serving[j])
+                fail_check(s, "a process for each client", "one process that serves two");
+        expect_processes(s, processes + i + 1, "one more for each client that is here");
+        expect_threads(s, threads + i + 1, "one in each process");
+    }
+}
+
+CHECK(descriptors_closed, 5, "lets a child hold its client's socket and no other",
+      .needs = "process_per_client no_leaked_descriptors",
+      .hint = "A child inherits all that is open. It has no use for the listener: close it there.",
+      .by_hand =
+          "make run                    # and in a second terminal:\n"
+          "sleep 5 | nc 127.0.0.1 9000 & sleep 1\n"
+          "for p in $(pgrep -f '^./server 9000'); do echo process $p; ls -l /proc/$p/fd; done")
+{
+    struct server *s = start_server();
+    struct peer *clients[3];
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+    }
+    for (int i = 0; i < 3; i++)
+        expect_own_sockets_only(s, clients[i]);
+}
+
+CHECK(no_zombies, 6, "ends and reaps a child as soon as its client has left",
+      .needs = "descriptors_closed",
+      .hint =
+          "A child that has ended stays as a zombie until its parent waits for it. SIGCHLD says "
+          "when; do not wait for the next client to find the time.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in 1 2; do echo hello | nc -N -w 1 127.0.0.1 9000; done\n"
+                 "ps --forest -o pid,ppid,stat,cmd -C server   # Z, <defunct>: a zombie")
+{
+    struct server *s = start_server();
+    wait_asleep(s);
+    int processes = count_processes(s);
+    struct peer *a = connect_to(s), *b = connect_to(s);
+    say(a, "hello\n");
+    hear(a, "hello\n");
+    say(b, "hello\n");
+    hear(b, "hello\n");
+    hang_up(a);
+    expect_processes(s, processes + 1, "one client has left, one is here");
+    reset(b);
+    expect_processes(s, processes, "both clients have left");
+}
+
+CHECK(burst, 5, "reaps 200 children that end at once", .needs = "no_zombies",
+      .hint = "Signals do not queue: one SIGCHLD may stand for many children. Wait for all that "
+              "have ended, each time: waitpid() with WNOHANG, until it has no more.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in $(seq 200); do (sleep 3 | nc -N 127.0.0.1 9000 &); done; sleep 5\n"
+                 "ps -o stat,cmd -C server | grep -c Z   # 0")
+{
+    enum { CLIENTS = 200 };
+    struct server *s = start_server();
+    wait_asleep(s);
+    int processes = count_processes(s);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+    }
+    freeze(s); /* all end before the parent can wait for the first */
+    for (int i = 0; i < CLIENTS; i++)
+        hang_up(clients[i]);
+    wait_children_ended(s);
+    thaw(s);
+    expect_processes(s, processes, "all 200 clients have left");
+}
+
+CHECK(crash_is_contained, 4, "goes on when one child is killed: the others do not notice",
+      .needs = "no_zombies",
+      .hint = "Nothing that happens in one child is a reason for the parent or for another child "
+              "to end.",
+      .by_hand =
+          "make run                    # and in a second terminal:\n"
+          "sleep 60 | nc 127.0.0.1 9000 & sleep 1; kill -SEGV $(pgrep -nf '^./server 9000')\n"
+          "echo 'still there?' | nc -w 1 127.0.0.1 9000")
+{
+    struct server *s = start_server();
+    wait_asleep(s);
+    int processes = count_processes(s);
+    struct peer *a = connect_to(s), *b = connect_to(s);
+    say(a, "hello\n");
+    hear(a, "hello\n");
+    say(b, "hello\n");
+    hear(b, "hello\n");
+    asked("the process that serves client A gets SIGSEGV");
+    kill(process_serving(s, a), SIGSEGV);
+    hear_any_end(a);
+    expect_processes(s, processes + 1, "client A's is gone, client B's is not");
+    say(b, "still there?\n");
+    hear(b, "still there?\n");
+    struct peer *c = connect_to(s);
+    say(c, "and for others?\n");
+    hear(c, "and for others?\n");
+}
+
+CHECK(stop_ends_children, 5, "leaves no child behind when it is stopped", .needs = "no_zombies",
+      .hint = "The parent got the signal, its children did not. They must be told, and waited for, "
+              "before the parent ends.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
+                 "kill $(pgrep -of '^./server 9000'); sleep 1; pgrep -f '^./server 9000'; kill %1")
+{
+    struct server *s = start_server();
+    pid_t serving[3];
+    struct peer *clients[3];
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+        serving[i] = process_serving(s, clients[i]);
+    }
+    struct ending e = stop_server(s, SIGTERM);
+    for (int i = 0; i < 3; i++)
+        if (kill(serving[i], 0) == 0)
+            fail_check(
+                s, "no child left when the parent has ended",
+                "the process that serves client %c is still there, or nobody has waited for it",
+                'A' + i);
+    if (e.by_signal || e.code != 0)
+        fail_check(s, "exit status 0 after SIGTERM", "%s", says_how_it_ended(s));
+}
+
+EVERY_LAB(stop, 8, "ends at SIGTERM or SIGINT with the right counts, however many processes count",
+          .needs = "half_close client_vanishes stop_ends_children",
+          .hint = "What a child counts in its own memory is gone with the child. A pipe or shared "
+                  "memory (mmap with MAP_SHARED) brings it back.",
+          .by_hand = "make run                    # and in a second terminal:\n"
+                     "for i in 1 2; do ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+                     "# now press Ctrl-C in the first: served 2 connections, 12 bytes")
+
+CHECK(fork_fails, 3, "loses one client only when fork() fails", .needs = "no_zombies stop",
+      .hint = "fork() returned -1: there is no child, but there is a client whose socket is open. "
+              "Close it, and accept the next.",
+      .by_hand =
+          "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
+          "for i in 1 2 3; do echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
+{
+    struct server *s = start_server(.faults = "fork_fails=2");
+    struct peer *a = connect_to(s);
+    say(a, "hello\n");
+    hear(a, "hello\n");
+    struct peer *b = connect_to(s);
+    hear_any_end(b);
+    struct peer *c = connect_to(s);
+    say(c, "hello\n");
+    hear(c, "hello\n");
+    say(a, "still there?\n");
+    hear(a, "still there?\n");
+    wait_reading_from(s, a);
+    wait_reading_from(s, c);
+    expect_farewell(s, stop_server(s, SIGTERM), 3, 25);
+}
+
+EVERY_LAB(memory, 4, "makes no memory errors and leaves nothing open, parent and children",
+          .needs = "half_close descriptors_closed stop")
+EVERY_LAB(price, 0, "pays for each of 1,000 clients: see how much (make test CHECK=price)")

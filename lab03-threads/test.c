@@ -1,0 +1,168 @@
+/*
+ * Lab 3, the specification: a right server ... `make test` runs these checks in this order. What
+ * those of every lab ask in detail is in ../grading/harness/every_lab.c.
+ */
+#include "harness.h"
+
+#include <signal.h>
+
+EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
+EVERY_LAB(echo_line, 6, "sends a line back to nc",
+          .hint = "A thread serves the client, and closes its socket when it has left. All threads "
+                  "share one table of descriptors: what main closes is closed for all.")
+EVERY_LAB(pieces, 3, "sends each piece back at once, newline or not")
+
+CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one process",
+      .needs = "pieces",
+      .hint = "pthread_create() after accept(): the new thread serves the client, main accepts the "
+              "next.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
+                 "ps -L -o pid,lwp,stat,wchan,cmd -C server")
+{
+    struct server *s = start_server();
+    wait_asleep(s);
+    int processes = count_processes(s), threads = count_threads(s);
+    for (int i = 0; i < 3; i++) {
+        struct peer *p = connect_to(s);
+        say(p, "hello\n");
+        hear(p, "hello\n");
+        wait_reading_from(s, p);
+        expect_threads(s, threads + i + 1, "one more for each client that is here");
+        expect_processes(s, processes, "threads share one");
+    }
+}
+
+CHECK(own_argument, 8, "gives each thread its own client, however late the thread begins",
+      .needs = "thread_per_client",
+      .hint = "A new thread may begin long after pthread_create() has returned. A pointer to a "
+              "variable of the accept loop points to the next client by then.",
+      .by_hand = "make run FAULTS=late_threads=3    # and in a second terminal:\n"
+                 "for i in 1 2 3; do (echo client $i | nc -w 2 127.0.0.1 9000 &); done; sleep 3")
+{
+    struct server *s = start_server(.faults = "late_threads=3");
+    struct peer *a = connect_to(s), *b = connect_to(s), *c = connect_to(s);
+    say(a, "I am A\n");
+    hear(a, "I am A\n");
+    say(b, "I am B\n");
+    hear(b, "I am B\n");
+    say(c, "I am C\n");
+    hear(c, "I am C\n");
+}
+
+EVERY_LAB(all_bytes, 3, "sends every byte back, also those with the value 0")
+EVERY_LAB(big_message, 4, "sends 8 MiB back, every byte in its place")
+EVERY_LAB(half_close, 5, "sends the rest after the client's half-close, then closes")
+EVERY_LAB(silent_client, 6, "serves everybody else while one never writes and one never reads",
+          .needs = "pieces thread_per_client")
+EVERY_LAB(crowd, 7, "serves 100 clients who come at once, no byte astray",
+          .needs = "half_close silent_client own_argument")
+EVERY_LAB(client_vanishes, 5, "outlives clients that reset or are gone without reading")
+EVERY_LAB(no_leaked_descriptors, 5, "closes each client's descriptor, once")
+EVERY_LAB(interrupted_calls, 5, "calls again what a signal interrupted",
+          .needs = "pieces own_argument")
+EVERY_LAB(short_sends, 4, "sends the rest when send() took only a part")
+EVERY_LAB(idle_is_free, 4, "uses no CPU time while nothing happens")
+
+CHECK(threads_end, 7, "ends a client's thread when the client has left, and keeps nothing of it",
+      .needs = "thread_per_client crowd",
+      .hint = "The stack of a thread that has ended stays until somebody joins it, unless it is "
+              "detached: pthread_detach(3).",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in $(seq 50); do echo hello | nc -N 127.0.0.1 9000; done\n"
+                 "ls /proc/$(pgrep -nf 'server 9000')/task; wc -l /proc/$(pgrep -nf 'server "
+                 "9000')/maps   # about 40 lines")
+{
+    enum { CLIENTS = 50 };
+    struct server *s = start_server();
+    struct peer *clients[CLIENTS];
+    wait_asleep(s);
+    int threads = count_threads(s), mappings = 0;
+    for (int i = 0; i < CLIENTS; i++) { /* one after the other ... */
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+        hang_up(clients[i]);
+        if (i == 5) {
+            expect_threads(s, threads, "all clients have left");
+            mappings = count_mappings(s);
+        }
+    }
+    for (int i = 0; i < CLIENTS; i++) { /* ... and all at once */
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        hang_up(clients[i]);
+    expect_threads(s, threads, "all clients have left");
+    /* A stack that is kept costs two mappings; allocators keep a few of their own. */
+    int more = count_mappings(s) - mappings;
+    if (more > CLIENTS)
+        fail_check(s, "stacks given back when their threads have ended",
+                   "%d memory mappings more than after the first clients", more);
+}
+
+EVERY_LAB(stop, 6, "ends at SIGTERM or SIGINT with the right counts, after all its threads",
+          .needs = "half_close client_vanishes own_argument",
+          .hint =
+              "The threads that wait in recv() or send() must be woken: main finds their sockets "
+              "in the list and shuts them down, then waits until the last has left.",
+          .by_hand = "make run                    # and in a second terminal:\n"
+                     "for i in 1 2; do ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+                     "# now press Ctrl-C in the first: served 2 connections, 12 bytes")
+
+CHECK(thread_fails, 6, "loses one client only when pthread_create() fails",
+      .needs = "thread_per_client stop",
+      .hint = "pthread_create() returned an error (it does not set errno): there is no thread, but "
+              "there is a client, and perhaps a lock that you hold. Undo what was done for it.",
+      .by_hand =
+          "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
+          "for i in 1 2 3; do echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
+{
+    struct server *s = start_server(.faults = "thread_fails=2");
+    struct peer *a = connect_to(s);
+    say(a, "hello\n");
+    hear(a, "hello\n");
+    struct peer *b = connect_to(s);
+    hear_any_end(b);
+    struct peer *c = connect_to(s);
+    say(c, "hello\n");
+    hear(c, "hello\n");
+    hang_up(c);
+    say(a, "still there?\n");
+    hear(a, "still there?\n");
+    wait_reading_from(s, a);
+    expect_farewell(s, stop_server(s, SIGTERM), 3, 25);
+}
+
+CHECK(no_data_race, 4, "uses what threads share under a lock (helgrind)",
+      .needs = "crowd client_vanishes stop",
+      .hint = "Two threads use the same memory, one of them writes, and no lock orders them.",
+      .by_hand = "make && valgrind --tool=helgrind ./server 9000\n"
+                 "# in a second terminal, then press Ctrl-C in the first:\n"
+                 "for i in 1 2 3; do (echo hello | nc -N 127.0.0.1 9000 &); done")
+{
+    enum { CLIENTS = 4 };
+    struct server *s = start_server(.under = HELGRIND);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    for (int i = 0; i < CLIENTS; i++)
+        say(clients[i], "hello\n");
+    for (int i = 0; i < CLIENTS; i++)
+        hear(clients[i], "hello\n");
+    /* One leaves, one resets, one is stopped while it is served. */
+    finish_saying(clients[0]);
+    hear_end(clients[0]);
+    reset(clients[1]);
+    for (int i = 2; i < CLIENTS; i++) {
+        say(clients[i], "again\n");
+        hear(clients[i], "again\n");
+        wait_reading_from(s, clients[i]);
+    }
+    expect_no_data_race(s);
+}
+
+EVERY_LAB(memory, 3, "makes no memory errors and leaves nothing open")
+EVERY_LAB(price, 0, "pays for each of 1,000 clients: see how much (make test CHECK=price)")

@@ -1,0 +1,174 @@
+/*
+ * Lab 6, the specification: a right server ... `make test` runs these checks in this order. What
+ * those of every lab ask in detail is in ../grading/harness/every_lab.c, and what labs 6 to 8 ask
+ * about lines and searches in ../grading/harness/searching.c.
+ */
+#include "harness.h"
+
+#include <stdio.h>
+
+TRUSTS_SHORT_COUNTS
+SEARCHES
+WORKERS_BLOCK
+
+EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
+EVERY_LAB(echo_line, 4, "sends a line back to nc",
+          .hint = "An echo does not come from recv() any more, but from a line: answer_line finds "
+                  "it in what has come, and puts it behind what waits to be sent.")
+EVERY_LAB(lines, 4, "answers lines, in whatever pieces they come")
+EVERY_LAB(all_bytes, 2, "sends every byte back, also those with the value 0", .needs = "lines")
+EVERY_LAB(short_sends, 2, "sends the rest when there is room again")
+EVERY_LAB(big_message, 3, "sends 8 MiB back, every byte in its place", .needs = "short_sends")
+EVERY_LAB(half_close, 3, "sends the rest after the client's half-close, then closes")
+
+CHECK(
+    fixed_threads, 4, "has one thread for the clients and four for the searches", .needs = "lines",
+    .hint = "main makes the four workers: work() goes on until the kitchen closes, and takes its "
+            "jobs through call_backend. The loop is the first thread, and waits in epoll_wait and "
+            "nowhere else.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "ps -L -o pid,lwp,stat,wchan:20,cmd -C server")
+{
+    enum { WORKERS = 4, CLIENTS = 8 };
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[CLIENTS];
+    expect_threads(s, 1 + WORKERS, "one for the clients, four for the searches");
+    expect_processes(s, 1, "one process");
+    expect_loops_waiting(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+    }
+    stop_listening(clients[0]);
+    say_until_stuck(clients[0]);
+    expect_loops_waiting(s);
+    behave(USER, HOLDS);
+    for (int i = 1; i < CLIENTS; i++)
+        say(clients[i], "search x\n");
+    wait_for_calls(s, USER, 1);
+    wait_asleep(s);
+    if (count_threads(s) != 1 + WORKERS)
+        fail_check(s, "5 threads, also while seven clients search", "%d", count_threads(s));
+}
+
+EVERY_LAB(silent_client, 3, "serves everybody else while one never writes and one never reads",
+          .needs = "big_message half_close fixed_threads")
+EVERY_LAB(slow_reader, 3, "reads no more from a client who does not read, and loses nothing")
+EVERY_LAB(no_starvation, 3, "serves the others while one client never stops talking")
+EVERY_LAB(crowd, 3, "serves 100 clients who come at once, no byte astray")
+EVERY_LAB(client_vanishes, 3, "outlives clients that reset or are gone without reading",
+          .needs = "lines")
+EVERY_LAB(no_leaked_descriptors, 2, "closes each client's descriptor, once")
+EVERY_LAB(search, 6, "asks user, query and stock in turn", .needs = "lines fixed_threads")
+EVERY_LAB(idle_is_free, 2, "uses no CPU time while nothing happens",
+          .needs = "search half_close silent_client")
+EVERY_LAB(backend_in_pieces, 3, "takes a backend's answer in whatever pieces it comes",
+          .needs = "idle_is_free")
+EVERY_LAB(loop_never_blocks, 5, "echoes while backends think")
+EVERY_LAB(in_order, 5, "answers each client in the order of its lines")
+
+CHECK(workers_share, 5, "has four searches at the backends at once", .needs = "loop_never_blocks",
+      .hint = "A lock that a worker holds while it waits for a backend keeps the other workers "
+              "out, and then one would have been enough.",
+      .by_hand = "make backends DELAY=300     # in one terminal, in a second: make run, and in a "
+                 "third:\n"
+                 "time (for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; "
+                 "wait)   # 0.9 s")
+{
+    enum { WORKERS = 4 };
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[WORKERS];
+    char text[40];
+    for (int i = 0; i < WORKERS; i++)
+        clients[i] = connect_to(s);
+    for (enum backend b = USER; b < BACKENDS; b++) {
+        behave(b, HOLDS);
+        for (int i = 0; i < WORKERS; i++) {
+            snprintf(text, sizeof text, "search number %d\n", i);
+            say(clients[i], text);
+        }
+        wait_for_calls(s, b, WORKERS);
+        release_all(b);
+        behave(b, ANSWERS);
+        for (int i = 0; i < WORKERS; i++) {
+            snprintf(text, sizeof text, "number %d user query stock\n", i);
+            hear(clients[i], text);
+        }
+    }
+}
+
+CHECK(queue, 4, "keeps the searches that have no worker yet, and forgets none",
+      .needs = "workers_share",
+      .hint = "Who finds all workers busy goes into a queue without an end; a worker that is done "
+              "looks there before it sleeps.",
+      .by_hand = "make backends DELAY=100     # in one terminal, in a second: make run, and in a "
+                 "third:\n"
+                 "for i in $(seq 12); do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait")
+{
+    enum { WORKERS = 4, CLIENTS = 12 };
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[CLIENTS];
+    char text[40];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    behave(USER, HOLDS);
+    for (int i = 0; i < CLIENTS; i++) {
+        snprintf(text, sizeof text, "search number %d\n", i);
+        say(clients[i], text);
+    }
+    for (int done = 0; done < CLIENTS; done += WORKERS) {
+        wait_for_calls(s, USER, WORKERS);
+        wait_asleep(s);
+        if (calls_at(USER) != done + WORKERS)
+            fail_check(s, "four searches at the backends, and the others in the queue",
+                       "%d at the user backend", calls_at(USER) - done);
+        release_all(USER);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        snprintf(text, sizeof text, "number %d user query stock\n", i);
+        hear(clients[i], text);
+    }
+}
+
+EVERY_LAB(backend_down, 4, "tells the client which backend has failed, and goes on")
+EVERY_LAB(backend_hangs, 4, "gives each backend one second, and no more",
+          .needs = "backend_down workers_share")
+EVERY_LAB(line_too_long, 3, "says that a line is too long, and only then closes")
+EVERY_LAB(stop, 2, "ends at SIGTERM or SIGINT with the right counts")
+EVERY_LAB(memory, 2, "makes no memory errors and leaves nothing open",
+          .needs = "stop in_order backend_down no_leaked_descriptors")
+EVERY_LAB(client_leaves_early, 4, "gives nobody the answer of somebody who has left")
+EVERY_LAB(stop_in_flight, 2, "ends while searches are in flight")
+EVERY_LAB(out_of_descriptors, 2,
+          "lives without a descriptor for the next client, and does not spin",
+          .needs = "backend_down")
+EVERY_LAB(stopped_and_continued, 2, "goes on after SIGSTOP and SIGCONT", .needs = "in_order")
+EVERY_LAB(interrupted_calls, 2, "calls again what a signal interrupted",
+          .by_hand = "make backends                # in one terminal, in a second: make run "
+                     "FAULTS=eintr=2, and in a third:\n"
+                     "printf 'search x\\n' | nc -N 127.0.0.1 9000    # x user query stock",
+          .needs = "stopped_and_continued client_leaves_early")
+
+CHECK(no_data_race, 2, "has no data race", .needs = "stop_in_flight",
+      .hint =
+          "What a worker and the loop both touch (the queues, the flag that says it is over) is "
+          "touched under the lock only. Clients are the loop's alone.",
+      .by_hand = "make && valgrind --tool=helgrind ./server 9000 9001 9002 9003\n"
+                 "# make backends in a second terminal, some searches in a third, then Ctrl-C")
+{
+    enum { CLIENTS = 6 };
+    struct server *s = start_server(.under = HELGRIND, .backends = true);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\nsearch shoes\nbye\n");
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        hear(clients[i], "hello\nshoes user query stock\nbye\n");
+    say(clients[0], "search and leave\n");
+    reset(clients[0]);
+    say(clients[1], "search and stay\n");
+    hear(clients[1], "and stay user query stock\n");
+    expect_no_data_race(s);
+}

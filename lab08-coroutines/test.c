@@ -1,0 +1,313 @@
+/*
+ * Lab 8, the specification: a right server ... `make test` runs these checks in this order. What
+ * those of every lab ask in detail is in ../grading/harness/every_lab.c, and what labs 6 to 8 ask
+ * about lines and searches in ../grading/harness/searching.c.
+ */
+#include "harness.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+TRUSTS_SHORT_COUNTS
+SEARCHES
+
+enum { WORKERS = 2, THREADS = 1 + WORKERS };
+
+static void expect_few_threads(struct server *s, const char *when)
+{
+    int n = count_threads(s);
+    if (n > THREADS)
+        fail_check(s, "at most 3 threads: one lets clients in, two run coroutines",
+                   "%d threads, %s", n, when);
+}
+
+EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
+EVERY_LAB(echo_line, 3, "sends a line back to nc",
+          .hint = "main has dealt the client out, and the worker's epoll_wait tells of it: then a "
+                  "coroutine must be made for it, resumed, and resumed again when it can go on.")
+EVERY_LAB(lines, 3, "answers lines, in whatever pieces they come")
+EVERY_LAB(all_bytes, 2, "sends every byte back, also those with the value 0", .needs = "lines")
+EVERY_LAB(short_sends, 2, "sends the rest when there is room again")
+EVERY_LAB(big_message, 3, "sends 8 MiB back, every byte in its place", .needs = "short_sends")
+EVERY_LAB(half_close, 3, "sends the rest after the client's half-close, then closes",
+          .hint = "Edge-triggered, the end is told of once, perhaps together with the last bytes. "
+                  "Who takes those and waits for another event waits for ever: after EPOLLRDHUP "
+                  "receive until recv() returns 0.")
+
+CHECK(few_threads, 3, "serves all its clients with three threads, and they wait in epoll_wait",
+      .needs = "lines",
+      .hint = "A coroutine is no thread: what waits is the worker, in epoll_wait, for all of its "
+              "clients at once. Any other call that blocks, blocks all of them.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in 1 2 3 4 5; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
+                 "ps -L -o pid,lwp,stat,wchan:20,cmd -C server")
+{
+    enum { CLIENTS = 8 };
+    struct server *s = start_server();
+    struct peer *clients[CLIENTS];
+    expect_processes(s, 1, "one process");
+    expect_loops_waiting(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+    }
+    expect_few_threads(s, "with eight clients");
+    for (int i = 0; i < 2; i++) { /* one on each worker, most likely */
+        stop_listening(clients[i]);
+        say_until_stuck(clients[i]);
+    }
+    expect_loops_waiting(s);
+    expect_few_threads(s, "while two of eight clients do not read");
+    expect_processes(s, 1, "one process");
+}
+
+EVERY_LAB(silent_client, 3, "serves everybody else while one never writes and one never reads",
+          .needs = "big_message half_close few_threads")
+EVERY_LAB(slow_reader, 3, "reads no more from a client who does not read, and loses nothing")
+EVERY_LAB(no_starvation, 3, "serves the others while one client never stops talking",
+          .hint = "A coroutine whose client always has more to say never has to wait: it must let "
+                  "others run all the same, and look at epoll between the rounds.")
+EVERY_LAB(crowd, 3, "serves 100 clients who come at once, no byte astray")
+EVERY_LAB(client_vanishes, 3, "outlives clients that reset or are gone without reading",
+          .needs = "lines")
+EVERY_LAB(no_leaked_descriptors, 2, "closes each client's descriptor, once",
+          .needs = "half_close client_vanishes few_threads")
+
+/* How often each thread has begun to run, by proc(5): what sleeps does not. */
+struct runs {
+    int tid;
+    unsigned long times;
+};
+
+static int look_at_runs(struct server *s, struct runs *runs, int most)
+{
+    char path[300];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid_of(s));
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        grader_error("cannot read %s", path);
+    int n = 0;
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL && n < most;) {
+        unsigned long ran, waited;
+        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)pid_of(s), entry->d_name);
+        FILE *file = entry->d_name[0] != '.' ? fopen(path, "re") : NULL;
+        if (file == NULL)
+            continue;
+        runs[n].tid = atoi(entry->d_name);
+        if (fscanf(file, "%lu %lu %lu", &ran, &waited, &runs[n].times) == 3)
+            n++;
+        fclose(file);
+    }
+    closedir(directory);
+    return n;
+}
+
+CHECK(both_workers, 4, "deals its clients out to two workers", .needs = "few_threads",
+      .hint = "One client to the first worker, the next to the second, and so on: each has an "
+              "epoll instance of its own, and is woken for its own clients only.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in 1 2 3 4; do (yes | nc 127.0.0.1 9000 >/dev/null &); done; sleep 2\n"
+                 "ps -L -o lwp,time,wchan:20,cmd -C server; killall nc   # two have used time")
+{
+    enum { CLIENTS = 16 };
+    struct server *s = start_server();
+    struct peer *clients[CLIENTS];
+    struct runs before[THREADS], after[THREADS];
+    int served[THREADS] = {0};
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        wait_asleep(s);
+        int n = look_at_runs(s, before, THREADS);
+        say(clients[i], "who serves me?\n");
+        hear(clients[i], "who serves me?\n");
+        wait_asleep(s);
+        if (look_at_runs(s, after, THREADS) != n)
+            fail_check(s, "the same threads all the time", "others than before");
+        for (int t = 0; t < n; t++)
+            served[t] += after[t].times != before[t].times;
+    }
+    /* A thread that wakes for each of them (it may share out what comes) is no worker of one half.
+     */
+    int workers = 0;
+    for (int t = 0; t < THREADS; t++)
+        workers += served[t] > 0 && served[t] < CLIENTS;
+    for (int t = 0; t < THREADS && workers < WORKERS; t++)
+        evidence("thread %d: has run for %d of %d clients", t + 1, served[t], CLIENTS);
+    if (workers < WORKERS)
+        fail_check(s, "two threads, each of which runs for some of the clients", "%d such thread%s",
+                   workers, workers == 1 ? "" : "s");
+}
+
+EVERY_LAB(ten_thousand, 3, "serves 10,000 clients, each of their bytes")
+
+/* Mappings that nobody may touch: a guard page below each stack. */
+static int count_guards(struct server *s)
+{
+    char path[64], line[400];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid_of(s));
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        grader_error("cannot read %s", path);
+    while (fgets(line, sizeof line, file) != NULL)
+        n += strstr(line, " ---p ") != NULL;
+    fclose(file);
+    return n;
+}
+
+CHECK(small_stacks, 4, "keeps little memory for a client that is idle, and a guard page",
+      .needs = "big_message crowd",
+      .hint = "Memory of a stack is used as far down as it has ever been touched, and stays so. "
+              "What only a busy client needs, a buffer above all, is taken from elsewhere and "
+              "given back.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in $(seq 100); do (sleep 9 | nc -N 127.0.0.1 9000 &); done; sleep 2\n"
+                 "grep VmRSS /proc/$(pgrep -nf 'server 9000')/status")
+{
+    enum { FIRST = 20, CLIENTS = 200, SIZE = 32 * 1024, MOST_KIB = 24 };
+    struct server *s = start_server();
+    char *text = long_text(SIZE);
+    uint64_t before = 0;
+    int guards = 0;
+    for (int i = 0; i < FIRST + CLIENTS; i++) {
+        if (i == FIRST) {
+            wait_asleep(s);
+            before = memory_of(s);
+            guards = count_guards(s);
+        }
+        struct peer *p = connect_to(s);
+        say(p, "hello\n");
+        hear(p, "hello\n");
+        freeze(s); /* so that there is much to receive at once */
+        say_bytes(p, text, SIZE);
+        thaw(s);
+        hear_bytes(p, text, SIZE);
+    }
+    free(text);
+    wait_asleep(s);
+    uint64_t more = memory_of(s) - before;
+    evidence("%.1f KiB of memory for each of %d clients that are idle now",
+             (double)more / 1024 / CLIENTS, CLIENTS);
+    if (more > (uint64_t)CLIENTS * MOST_KIB * 1024)
+        fail_check(s,
+                   "at most 24 KiB of memory for a client that is idle, also if it has said "
+                   "much before",
+                   "%.1f KiB", (double)more / 1024 / CLIENTS);
+    guards = count_guards(s) - guards;
+    if (guards < CLIENTS)
+        fail_check(s, "a guard page below each stack, mprotect(2): 200 more for 200 more clients",
+                   "%d more mappings that nobody may touch", guards);
+}
+
+EVERY_LAB(search, 5, "asks user, query and stock in turn", .needs = "half_close few_threads")
+EVERY_LAB(idle_is_free, 2, "uses no CPU time while nothing happens",
+          .needs = "search half_close silent_client")
+EVERY_LAB(backend_in_pieces, 3, "takes a backend's answer in whatever pieces it comes",
+          .needs = "idle_is_free")
+EVERY_LAB(loop_never_blocks, 4, "echoes while backends think",
+          .hint = "A coroutine that has to wait suspends itself, and its worker runs the others. A "
+                  "blocking socket or call stops the worker, and half of all clients with it.")
+EVERY_LAB(in_order, 3, "answers each client in the order of its lines")
+
+EVERY_LAB(backend_down, 3, "tells the client which backend has failed, and goes on")
+EVERY_LAB(backend_hangs, 3, "gives each backend one second, and no more",
+          .hint = "The second counts from the beginning of the call, not from the last byte. As "
+                  "every call has one second, the oldest is the first whose time is up.",
+          .needs = "backend_down")
+EVERY_LAB(thousand_in_flight, 4, "has a thousand searches in flight at once",
+          .hint =
+              "Each client has a coroutine, and each search waits in its own: nothing is shared "
+              "but the thread, and nothing is counted out.")
+EVERY_LAB(line_too_long, 3, "says that a line is too long, and only then closes")
+EVERY_LAB(stop, 2, "ends at SIGTERM or SIGINT with the right counts")
+EVERY_LAB(memory, 2, "makes no memory errors and leaves nothing open",
+          .needs = "stop in_order backend_down no_leaked_descriptors")
+
+CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
+      .needs = "crowd search",
+      .hint = "When serve_client returns, the coroutine has ended: close the client's socket, and "
+              "let the worker unmap the stack, when nobody stands on it any more.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "for i in $(seq 100); do (sleep 3 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+                 "wc -l /proc/$(pgrep -nf 'server 9000')/maps; sleep 3\n"
+                 "wc -l /proc/$(pgrep -nf 'server 9000')/maps   # far fewer")
+{
+    enum { FIRST = 50, CLIENTS = 400, MORE = 100 };
+    struct server *s = start_server(.backends = true, .descriptors = MOST_DESCRIPTORS);
+    struct peer *clients[CLIENTS];
+    wait_asleep(s);
+    int descriptors = count_descriptors(s);
+    for (int i = 0; i < FIRST; i++) { /* one after the other ... */
+        struct peer *p = connect_to(s);
+        say(p, "hello\nsearch x\n");
+        hear(p, "hello\nx user query stock\n");
+        finish_saying(p);
+        hear_end(p);
+    }
+    expect_descriptors(s, descriptors, "all clients have left");
+    wait_asleep(s);
+    int mappings = count_mappings(s);
+    for (int i = 0; i < CLIENTS; i++) { /* ... and all at once */
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        if (i % 2 == 0)
+            reset(clients[i]);
+        else
+            hang_up(clients[i]);
+    expect_descriptors(s, descriptors, "all clients have left");
+    wait_asleep(s);
+    /* A stack that is kept costs two mappings; a few may be kept for those who come next. */
+    int more = count_mappings(s) - mappings;
+    if (more > MORE)
+        fail_check(s,
+                   "stacks given back when their clients have left: about as many mappings as "
+                   "before 400 clients came",
+                   "%d more", more);
+}
+
+EVERY_LAB(client_leaves_early, 3, "gives nobody the answer of somebody who has left")
+EVERY_LAB(stop_in_flight, 2, "ends while searches are in flight")
+EVERY_LAB(out_of_descriptors, 2,
+          "lives without a descriptor for the next client, and does not spin",
+          .needs = "backend_down")
+EVERY_LAB(stopped_and_continued, 2, "goes on after SIGSTOP and SIGCONT", .needs = "in_order")
+EVERY_LAB(interrupted_calls, 2, "calls again what a signal interrupted",
+          .by_hand = "make backends                # in one terminal, in a second: make run "
+                     "FAULTS=eintr=2, and in a third:\n"
+                     "printf 'search x\\n' | nc -N 127.0.0.1 9000    # x user query stock",
+          .needs = "stopped_and_continued client_leaves_early")
+
+CHECK(no_data_race, 2, "has no data race", .needs = "stop_in_flight both_workers",
+      .hint = "Two threads use the same memory, one of them writes, and no lock orders them. Let "
+              "each worker have its own: coroutines, buffers, counts.",
+      .by_hand = "make && valgrind --tool=helgrind ./server 9000 9001 9002 9003\n"
+                 "# make backends in a second terminal, some searches in a third, then Ctrl-C")
+{
+    enum { CLIENTS = 6 };
+    struct server *s = start_server(.under = HELGRIND, .backends = true);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\nsearch shoes\nbye\n");
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        hear(clients[i], "hello\nshoes user query stock\nbye\n");
+    for (int i = 0; i < 2; i++) {
+        say(clients[i], "search and leave\n");
+        reset(clients[i]);
+    }
+    struct peer *newcomer = connect_to(s);
+    say(newcomer, "search and stay\n");
+    hear(newcomer, "and stay user query stock\n");
+    expect_no_data_race(s);
+}
