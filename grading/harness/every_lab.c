@@ -54,6 +54,43 @@ static void expect_usage(const char *const *argv)
         fail_check(s, "nothing on standard output", "%s", quoted(e.out, strlen(e.out), 0));
 }
 
+/* A socket bound to a port of 127.0.0.1 (0: any that is free), which *bound gets; or -1. */
+static int bound_socket(int port, int *bound)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return -1;
+    if (bind(fd, (struct sockaddr *)&address, size) == -1 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) == -1) {
+        close(fd);
+        return -1;
+    }
+    *bound = ntohs(address.sin_port);
+    return fd;
+}
+
+/*
+ * A server that forgets htons() takes the port with the two bytes swapped: it must find that one
+ * free, or it says of the wrong port what a right server says of the right one. Below 1024 it
+ * belongs to root; from 32768 on the kernel gives it to whoever connects next, see
+ * ip_local_port_range in ip(7).
+ */
+static bool free_without_htons(int port)
+{
+    int swapped = (port & 0xff) << 8 | port >> 8, bound;
+    if (swapped < 1024 || swapped >= 32768)
+        return false;
+    int fd = bound_socket(swapped, &bound);
+    if (fd == -1)
+        return false;
+    close(fd);
+    return true;
+}
+
 void check_usage(void)
 {
     expect_usage((const char *[]){NULL});
@@ -71,13 +108,19 @@ void check_usage(void)
     }
 
     char port[16];
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (taken == -1 || bind(taken, (struct sockaddr *)&address, size) == -1 ||
-        listen(taken, 1) == -1 || getsockname(taken, (struct sockaddr *)&address, &size) == -1)
-        grader_error("no port to be had on 127.0.0.1");
-    snprintf(port, sizeof port, "%d", ntohs(address.sin_port));
+    int taken = -1, number;
+    for (int tries = 0; taken == -1; tries++) {
+        taken = bound_socket(0, &number);
+        if (taken == -1 || tries == 1000)
+            grader_error("no port to be had on 127.0.0.1");
+        if (!free_without_htons(number)) {
+            close(taken);
+            taken = -1;
+        }
+    }
+    if (listen(taken, 1) == -1)
+        grader_error("port %d of 127.0.0.1 cannot be listened on", number);
+    snprintf(port, sizeof port, "%d", number);
     struct server *s =
         start_server(.argv = (const char *[]){port, NULL}, .may_fail_to_start = true);
     asked("somebody else listens on port %s already", port);
