@@ -173,17 +173,19 @@ void check_all_bytes(void)
     hear_bytes(c, bytes, sizeof bytes);
 }
 
+enum { MUCH = 48 * 1024 }; /* more than the smallest buffers hold */
+
 /* Words that all arrive together, and that nobody reads until the server has taken them in: what it
  * can't send by then must wait for room. With FIN behind them, or without. */
-static void sends_the_rest(struct server *s, bool finished)
+static void sends_the_rest(struct server *s, size_t size, bool finished)
 {
     struct peer *a = connect_small(s); /* what is lost must not be in its own buffer already */
     say(a, "first words\n");
     hear(a, "first words\n");
     wait_asleep(s);
     freeze(s);
-    char *words = long_text(48 * 1024);
-    size_t said = say_what_fits(a, words, 48 * 1024);
+    char *words = long_text(size);
+    size_t said = say_what_fits(a, words, size);
     if (finished)
         finish_saying(a);
     stop_listening(a);
@@ -206,14 +208,16 @@ void check_big_message(void)
     hear_bytes(c, text, SIZE);
     free(text);
     if (!trusts_short_counts) /* who does has been asked that by short_sends */
-        sends_the_rest(start_server(.faults = "small_buffers"), false);
+        sends_the_rest(start_server(.faults = "small_buffers"), MUCH, false);
 }
 
 void check_half_close(void)
 {
-    sends_the_rest(start_server(), true);                       /* the rest waits in the kernel */
-    struct server *s = start_server(.faults = "small_buffers"); /* or in the server itself */
-    sends_the_rest(s, true);
+    enum { LITTLE = 24 * 1024 }; /* goes into the server's buffer to send */
+    struct server *s = start_server();
+    sends_the_rest(s, LITTLE, true); /* the rest waits in the kernel */
+    s = start_server(.faults = "small_buffers");
+    sends_the_rest(s, MUCH, true); /* or in the server itself */
 
     struct peer *b = connect_to(s);
     finish_saying(b);
@@ -317,7 +321,7 @@ void check_interrupted_calls(void)
 void check_short_sends(void)
 {
     if (trusts_short_counts) { /* "drained" is what a short count may mean: so none is made up */
-        sends_the_rest(start_server(.faults = "small_buffers"), false);
+        sends_the_rest(start_server(.faults = "small_buffers"), MUCH, false);
         return;
     }
     struct server *s = start_server(.faults = "short_send=7");
@@ -450,6 +454,7 @@ void check_stop(void)
     say(a, "three\n");
     hear(a, "three\n");
     hang_up(a);
+    wait_asleep(s);
     struct peer *b = connect_to(s);
     char *text = long_text(960); /* more than an exit status could carry */
     say_bytes(b, text, 960);

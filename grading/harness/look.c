@@ -592,11 +592,37 @@ enum { SPINS_NANOSECONDS = 500 * 1000 * 1000 };
 
 /* ---- waiting to see something ------------------------------------------------------------ */
 
+/* How often its threads have been put on a CPU: the third number of schedstat. */
+static uint64_t times_run(struct server *s)
+{
+    int n = look_at(s, seen, MOST_TASKS);
+    uint64_t sum = 0;
+    for (int i = 0; i < n; i++) {
+        char text[100];
+        unsigned long times = 0;
+        if (read_proc(text, sizeof text, "/proc/%d/task/%d/schedstat", seen[i].pid, seen[i].tid) >
+            0)
+            sscanf(text, "%*u %*u %lu", &times);
+        sum += times;
+    }
+    return sum;
+}
+
+/* They are looked at one after the other: the first may be woken before the last is seen to sleep.
+ * Who sleeps at two looks, and was put on no CPU since before the first, slept all the while. */
+static bool all_asleep_at_once(struct server *s)
+{
+    uint64_t before = times_run(s);
+    return all_asleep(s) && all_asleep(s) && times_run(s) == before;
+}
+
 /* Or until it is clear that it never sleeps: that is for idle_is_free to find fault with. */
 void wait_asleep(struct server *s)
 {
+    enum { MOST_NAPS = 10 }; /* in a row: then it is one that polls */
     struct patience p = patience_with(s);
-    while (!all_asleep(s) && wait_a_little(&p))
+    for (int naps = 0; naps < MOST_NAPS && !all_asleep_at_once(s) && wait_a_little(&p);
+         naps = all_asleep(s) ? naps + 1 : 0)
         if (p.cpu_at_start != UINT64_MAX && cpu_time(s) > p.cpu_at_start + SPINS_NANOSECONDS)
             break;
     if (has_ended(s))
@@ -877,22 +903,6 @@ void expect_descriptors(struct server *s, int most, const char *why)
         }
 }
 
-/* How often its threads have been put on a CPU: the third number of schedstat. */
-static uint64_t times_run(struct server *s)
-{
-    int n = look_at(s, seen, MOST_TASKS);
-    uint64_t sum = 0;
-    for (int i = 0; i < n; i++) {
-        char text[100];
-        unsigned long times = 0;
-        if (read_proc(text, sizeof text, "/proc/%d/task/%d/schedstat", seen[i].pid, seen[i].tid) >
-            0)
-            sscanf(text, "%*u %*u %lu", &times);
-        sum += times;
-    }
-    return sum;
-}
-
 /* A stretch, and how long to wait for one. A right server does nothing at all, but the kernel may
  * hand it a little more of what is queued, now and then; a loop has no quiet stretch ever. */
 static const double STRETCH_SECONDS = 0.2, MOST_STRETCH_SECONDS = 4, MOST_WHEN_HELD_SECONDS = 0.7;
@@ -902,11 +912,12 @@ static const char *unrest(struct server *s, uint64_t echo)
 {
     static char text[160];
     const double most = calls_are_held() ? MOST_WHEN_HELD_SECONDS : MOST_STRETCH_SECONDS;
-    double begin = now(), start = begin;
     uint64_t before = cpu_time(s), runs_before = times_run(s), all_used = 0, all_runs = 0;
+    double begin = now(), start = begin, looked; /* between the looks, however long they take */
     do {
         struct patience p = patience_with(s);
         wait_a_little(&p);
+        looked = now();
         if (has_ended(s))
             return p.why;
         uint64_t used = cpu_time(s) - before, runs = times_run(s) - runs_before;
@@ -925,7 +936,7 @@ static const char *unrest(struct server *s, uint64_t echo)
                      start - begin, (unsigned long long)all_runs, (double)all_used / 1e6);
             return text;
         }
-    } while (now() - start < STRETCH_SECONDS);
+    } while (looked - start < STRETCH_SECONDS);
     return NULL;
 }
 

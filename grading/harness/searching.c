@@ -344,50 +344,62 @@ void check_backend_down(void)
     expect_descriptors(s, before, "as many as before those searches");
 }
 
+/* The first client's search hangs at user, the second's at query, the third's at stock: one second
+ * for all three. */
+static void hang_at_each(struct server *s, struct peer *const *clients, enum manner manner)
+{
+    char line[40];
+    for (enum backend b = USER; b < BACKENDS; b++) {
+        behave(b, manner);
+        snprintf(line, sizeof line, "search hangs at %s\n", names[b]);
+        say(clients[b], line);
+        wait_for_calls(s, b, 1);
+        behave(b, ANSWERS);
+    }
+}
+
 void check_backend_hangs(void)
 {
+    enum { CLIENTS = BACKENDS + 2, FOURTH = BACKENDS };
     struct server *s = start_server(.backends = true);
-    struct peer *clients[BACKENDS];
-    char line[40];
-    for (enum backend b = USER; b < BACKENDS; b++)
-        clients[b] = connect_to(s);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
     expect_search(clients[0], "first");
     wait_asleep(s);
     int before = count_descriptors(s);
-    static const enum manner manners[] = {HOLDS, DRIPS};
-    for (int m = 0; m < 2; m++) {
-        for (enum backend b = USER; b < BACKENDS; b++) { /* one second for all three */
-            behave(b, manners[m]);
-            snprintf(line, sizeof line, "search hangs at %s\n", names[b]);
-            say(clients[b], line);
-            wait_for_calls(s, b, 1);
-            behave(b, ANSWERS);
-        }
-        for (enum backend b = USER; b < BACKENDS; b++)
-            expect_error(clients[b], b, "timed out");
-        expect_search(clients[0], "after that");
-    }
 
-    /* A call that was late before says nothing about this one: errno stays what it was. */
-    behave(USER, CLOSES);
-    for (enum backend b = USER; b < BACKENDS; b++)
-        say(clients[b], "search in vain\n");
-    for (enum backend b = USER; b < BACKENDS; b++)
-        expect_error(clients[b], USER, "failed");
-    behave(USER, ANSWERS);
-
+    hang_at_each(s, clients, HOLDS);
     /* Nobody is let in there: now it is connect that takes its time, and nobody else's. */
     behave(QUERY, DOES_NOT_ACCEPT);
-    say(clients[0], "search nobody there\n");
+    say(clients[FOURTH], "search nobody there\n");
     wait_connecting(s, QUERY);
-    echoes_go_on(s, clients + 1, 2);
-    expect_error(clients[0], QUERY, "timed out");
+    echoes_go_on(s, clients + FOURTH + 1, 1);
+    for (enum backend b = USER; b < BACKENDS; b++)
+        expect_error(clients[b], b, "timed out");
+    expect_error(clients[FOURTH], QUERY, "timed out");
     behave(QUERY, ANSWERS);
+    expect_search(clients[0], "after that");
 
+    /* All that can search were late by now, which says nothing about the next call: errno stays
+     * what it was. */
+    behave(USER, CLOSES);
+    for (int i = 0; i < CLIENTS; i++)
+        say(clients[i], "search in vain\n");
+    for (int i = 0; i < CLIENTS; i++)
+        expect_error(clients[i], USER, "failed");
+
+    hang_at_each(s, clients, DRIPS);
     /* Each call has a second of its own: three times half of it is fine. */
     for (enum backend b = USER; b < BACKENDS; b++)
         behave(b, SLOW);
-    expect_search(clients[0], "slow, but in time");
+    say(clients[FOURTH], "search slow, but in time\n");
+    for (enum backend b = USER; b < BACKENDS; b++)
+        expect_error(clients[b], b, "timed out");
+    hear(clients[FOURTH], answer_to("slow, but in time"));
+    for (enum backend b = USER; b < BACKENDS; b++)
+        behave(b, ANSWERS);
+    expect_search(clients[0], "after that");
     expect_descriptors(s, before, "as many as before those searches");
 }
 
@@ -534,8 +546,11 @@ void check_stop_in_flight(void)
     }
     struct server *s = start_server(.backends = true, .under = MEMCHECK);
     behave(QUERY, HOLDS);
+    wait_asleep(s);
+    freeze(s); /* more have asked than can be served at once, before the first of them is */
     for (int i = 0; i < CLIENTS; i++)
         say(connect_to(s), "search in flight\n");
+    thaw(s);
     wait_for_calls(s, QUERY, 1);
     expect_clean_memory(s);
 }

@@ -24,18 +24,25 @@ static long number(const char *text)
     return n;
 }
 
-/* Adds the block of the log that holds `words` to the evidence: where it happened. */
+/* Adds the block of the log that holds `words` to the evidence: where it happened. Each line begins
+ * with "==PID==": those of other processes may stand between. */
 static void show_block(const char *log, const char *words)
 {
     const char *line = strstr(log, words);
     while (line != NULL && line > log && line[-1] != '\n')
         line--;
-    for (int shown = 0; line != NULL && *line != '\0' && shown < 10; shown++) {
+    if (line == NULL || strncmp(line, "==", 2) != 0)
+        return;
+    const char *whose = line;
+    size_t whose_size = 2 + strcspn(line + 2, "=") + 2;
+    for (int shown = 0; *line != '\0' && shown < 10;) {
         size_t size = strcspn(line, "\n");
-        const char *text = strncmp(line, "==", 2) == 0 ? strstr(line + 2, "== ") : NULL;
-        if (text == NULL || text + 3 >= line + size)
-            break; /* an empty line ends the block */
-        evidence("valgrind: %.*s", (int)(line + size - text - 3), text + 3);
+        if (strncmp(line, whose, whose_size) == 0) {
+            if (size <= whose_size + 1)
+                break; /* an empty line ends the block */
+            evidence("valgrind: %.*s", (int)(size - whose_size - 1), line + whose_size + 1);
+            shown++;
+        }
         line += size + (line[size] == '\n');
     }
 }
