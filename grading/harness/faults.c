@@ -14,6 +14,7 @@
  *   term_before_wait=N  SIGTERM comes just before the first select, poll or epoll_wait after the
  *                  Nth accept. Who has it blocked then gets it when the call lets it through.
  *   small_buffers  each accepted socket gets the smallest buffer to send from
+ *   big_receive    each accepted socket has room for much to receive, from the beginning
  *   strict_close   a close that fails with EBADF is told on standard error
  *   never_drained=N  the Nth client that is accepted always has more to say, once it has begun:
  *                  each recv is full, and a send takes all. Nobody reads that.
@@ -45,7 +46,7 @@ static size_t short_send, short_recv;
 static int eintr;
 static int fork_fails, thread_fails, late_threads;
 static int term_before_accept, term_after_accept, term_before_wait, never_drained;
-static bool strict_close, small_buffers;
+static bool strict_close, small_buffers, big_receive;
 
 static atomic_int accepted, forks, threads;
 
@@ -65,6 +66,7 @@ static const char *const names[] = {"short_send",
                                     "term_after_accept",
                                     "term_before_wait",
                                     "small_buffers",
+                                    "big_receive",
                                     "strict_close",
                                     "never_drained",
                                     NULL};
@@ -105,6 +107,7 @@ __attribute__((constructor)) static void begin(void)
     const char *faults = getenv("FAULTS");
     strict_close = faults && strstr(faults, "strict_close");
     small_buffers = faults && strstr(faults, "small_buffers");
+    big_receive = faults && strstr(faults, "big_receive");
 }
 
 static bool is_socket(int fd)
@@ -341,6 +344,16 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     message->msg_iov[0] = whole;
     message->msg_iovlen = count;
     return n;
+}
+
+/* Accepted sockets inherit it, and their window is as wide from the first packet on: tcp(7). */
+int listen(int fd, int backlog)
+{
+    BEFORE(listen);
+    (void)calls;
+    if (big_receive)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){1024 * 1024}, sizeof(int));
+    return real(fd, backlog);
 }
 
 int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)

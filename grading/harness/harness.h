@@ -262,6 +262,9 @@ void expect_waiting_in(struct server *s, const char *call);
 void expect_loops_waiting(struct server *s);
 bool waits_for_many(struct server *s); /* is a thread in select, poll or epoll_wait? */
 bool is_sending(struct server *s);     /* is a thread in send, write ...? */
+/* Waits until so many bytes that this client has said are there for the server to receive. Not for
+ * ever: there may be less room. */
+void wait_to_be_read(struct server *s, struct peer *p, size_t size);
 /* Has the server accepted this client and not closed it? One in the backlog is not accepted. */
 bool holds_connection_of(struct server *s, struct peer *p);
 

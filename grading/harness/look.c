@@ -801,6 +801,18 @@ bool holds_connection_of(struct server *s, struct peer *client)
     return c != NULL && c->inode != 0; /* in the backlog it has no inode yet */
 }
 
+void wait_to_be_read(struct server *s, struct peer *client, size_t size)
+{
+    static const double most_seconds = 3;
+    struct patience p = patience_with(s);
+    const struct connection *c;
+    do {
+        read_connections();
+        c = end_of(s, client, true);
+    } while ((c == NULL || c->to_read < size) && wait_a_little(&p) &&
+             now() - p.since < most_seconds);
+}
+
 struct sent sent_to(struct server *s, struct peer *client)
 {
     read_connections();
