@@ -460,6 +460,7 @@ static void leaves(struct server *s, enum backend b, bool by_reset, enum moment 
     hear(newcomer, "I am somebody else\n");
     expect_search(newcomer, "somebody else");
     hang_up(newcomer);
+    wait_asleep(s); /* and is put away before the next comes: who has whose memory is certain */
 }
 
 static void leave_in_all_ways(struct server *s)
