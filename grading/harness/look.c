@@ -930,8 +930,10 @@ static const char *unrest(struct server *s, uint64_t echo)
         struct patience p = patience_with(s);
         wait_a_little(&p);
         looked = now();
-        if (has_ended(s))
-            return p.why;
+        if (has_ended(s)) {
+            snprintf(text, sizeof text, "the server ended: %s", says_how_it_ended(s));
+            return text;
+        }
         uint64_t used = cpu_time(s) - before, runs = times_run(s) - runs_before;
         /* Asleep as well: who is ready to run, and gets no CPU for a while, is not at rest. */
         if (used <= 10 * echo && runs <= 1 && all_asleep(s))
