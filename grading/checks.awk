@@ -1,8 +1,8 @@
-# Prints the checks of a test.c that have points, in their order: "CHECK name", or "EVERY_LAB name" for
+# Prints the checks of a test.c that have points, in their order: "CHECK name", or "SHARED_CHECK name" for
 # one whose body all labs share.
 { text = text $0 " " }
 END {
-    while (match(text, /(CHECK|EVERY_LAB)\( *[a-z_]+, *[1-9]/)) {
+    while (match(text, /(CHECK|SHARED_CHECK)\( *[a-z_]+, *[1-9]/)) {
         split(substr(text, RSTART, RLENGTH), word, /[( ,]+/)
         print word[1], word[2]
         text = substr(text, RSTART + RLENGTH)

@@ -6,19 +6,19 @@
 
 ONE_AT_A_TIME
 
-EVERY_LAB(usage, 6, "says how it is called, and which port it cannot have")
-EVERY_LAB(echo_line, 14, "sends a line back to nc")
-EVERY_LAB(pieces, 6, "sends each piece back at once, newline or not")
-EVERY_LAB(all_bytes, 8, "sends every byte back, also those with the value 0")
-EVERY_LAB(big_message, 8, "sends 8 MiB back, every byte in its place")
-EVERY_LAB(half_close, 10, "sends the rest after the client's half-close, then closes")
-EVERY_LAB(client_vanishes, 10, "outlives clients that reset or are gone without reading")
-EVERY_LAB(no_leaked_descriptors, 6, "closes each client's descriptor, however the client left")
-EVERY_LAB(interrupted_calls, 8, "calls again what a signal interrupted")
-EVERY_LAB(short_sends, 8, "sends the rest when send() took only a part")
-EVERY_LAB(idle_is_free, 6, "uses no CPU time while nothing happens")
-EVERY_LAB(stop, 6, "ends at SIGTERM or SIGINT with the right counts, wherever it waits")
-EVERY_LAB(memory, 4, "makes no memory errors and leaves nothing open")
+SHARED_CHECK(usage, 6, "says how it is called, and which port it cannot have")
+SHARED_CHECK(echo_line, 14, "sends a line back to nc")
+SHARED_CHECK(pieces, 6, "sends each piece back at once, newline or not")
+SHARED_CHECK(all_bytes, 8, "sends every byte back, also those with the value 0")
+SHARED_CHECK(big_message, 8, "sends 8 MiB back, every byte in its place")
+SHARED_CHECK(half_close, 10, "sends the rest after the client's half-close, then closes")
+SHARED_CHECK(client_vanishes, 10, "outlives clients that reset or are gone without reading")
+SHARED_CHECK(no_leaked_descriptors, 6, "closes each client's descriptor, however the client left")
+SHARED_CHECK(interrupted_calls, 8, "calls again what a signal interrupted")
+SHARED_CHECK(short_sends, 8, "sends the rest when send() took only a part")
+SHARED_CHECK(idle_is_free, 6, "uses no CPU time while nothing happens")
+SHARED_CHECK(stop, 6, "ends at SIGTERM or SIGINT with the right counts, wherever it waits")
+SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open")
 
 CHECK(one_at_a_time, 0, "lets the second client wait while the first is silent: see where",
       .needs = "echo_line",
@@ -33,7 +33,7 @@ CHECK(one_at_a_time, 0, "lets the second client wait while the first is silent: 
     struct peer *b = connect_to(s);
     say(b, "is anybody there?\n");
     wait_asleep(s);
-    show_evidence(s);
+    add_thread_evidence(s);
     hang_up(a);
     hear(b, "is anybody there?\n");
 }

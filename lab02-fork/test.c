@@ -6,29 +6,31 @@
 
 #include <signal.h>
 
-EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
-EVERY_LAB(echo_line, 6, "sends a line back to nc",
-          .hint =
-              "The child serves the client and ends; the parent closes its copy of the socket and "
-              "accepts again. See in which call each process sits.")
-EVERY_LAB(pieces, 3, "sends each piece back at once, newline or not")
-EVERY_LAB(all_bytes, 3, "sends every byte back, also those with the value 0")
-EVERY_LAB(big_message, 4, "sends 8 MiB back, every byte in its place")
-EVERY_LAB(half_close, 5, "sends the rest after the client's half-close, then closes",
-          .hint = "FIN is sent when the last process that holds the client's socket has closed it: "
-                  "the child, and who else?")
-EVERY_LAB(silent_client, 6, "serves everybody else while one never writes and one never reads")
-EVERY_LAB(crowd, 6, "serves 100 clients who come at once, no byte astray")
-EVERY_LAB(client_vanishes, 5, "outlives clients that reset or are gone without reading")
-EVERY_LAB(no_leaked_descriptors, 4, "closes each client's descriptor in the parent as well",
-          .hint = "After fork() two processes hold the client's socket, and the parent has no use "
-                  "for it.",
-          .by_hand = "make run                    # and in a second terminal:\n"
-                     "for i in 1 2 3; do echo hi | nc -w 1 127.0.0.1 9000; done\n"
-                     "ls -l /proc/$(pgrep -nf 'server 9000')/fd")
-EVERY_LAB(interrupted_calls, 4, "calls again what a signal interrupted")
-EVERY_LAB(short_sends, 3, "sends the rest when send() took only a part")
-EVERY_LAB(idle_is_free, 3, "uses no CPU time while nothing happens")
+SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(
+    echo_line, 6, "sends a line back to nc",
+    .hint = "The child serves the client and ends; the parent closes its copy of the socket and "
+            "accepts again. See in which call each process sits.")
+SHARED_CHECK(pieces, 3, "sends each piece back at once, newline or not")
+SHARED_CHECK(all_bytes, 3, "sends every byte back, also those with the value 0")
+SHARED_CHECK(big_message, 4, "sends 8 MiB back, every byte in its place")
+SHARED_CHECK(half_close, 5, "sends the rest after the client's half-close, then closes",
+             .hint =
+                 "FIN is sent when the last process that holds the client's socket has closed it: "
+                 "the child, and who else?")
+SHARED_CHECK(silent_client, 6, "serves everybody else while one never writes and one never reads")
+SHARED_CHECK(crowd, 6, "serves 100 clients who come at once, no byte astray")
+SHARED_CHECK(client_vanishes, 5, "outlives clients that reset or are gone without reading")
+SHARED_CHECK(no_leaked_descriptors, 4, "closes each client's descriptor in the parent as well",
+             .hint =
+                 "After fork() two processes hold the client's socket, and the parent has no use "
+                 "for it.",
+             .by_hand = "make run                    # and in a second terminal:\n"
+                        "for i in 1 2 3; do echo hi | nc -w 1 127.0.0.1 9000; done\n"
+                        "ls -l /proc/$(pgrep -nf 'server 9000')/fd")
+SHARED_CHECK(interrupted_calls, 4, "calls again what a signal interrupted")
+SHARED_CHECK(short_sends, 3, "sends the rest when send() took only a part")
+SHARED_CHECK(idle_is_free, 3, "uses no CPU time while nothing happens")
 
 CHECK(process_per_client, 6, "gives each client a process of its own", .needs = "silent_client",
       .hint = "fork() after accept(): the child serves the client, the parent accepts the next.",
@@ -142,7 +144,7 @@ CHECK(crash_is_contained, 4, "goes on when one child is killed: the others do no
     hear(b, "hello\n");
     asked("the process that serves client A gets SIGSEGV");
     kill(process_serving(s, a), SIGSEGV);
-    hear_any_end(a);
+    hear_eof_or_reset(a);
     expect_processes(s, processes + 1, "client A's is gone, client B's is not");
     wait_asleep(s); /* who is about to die of it must not serve the next */
     say(b, "still there?\n");
@@ -176,16 +178,17 @@ CHECK(stop_ends_children, 5, "leaves no child behind when it is stopped", .needs
                 "the process that serves client %c is still there, or nobody has waited for it",
                 'A' + i);
     if (e.by_signal || e.code != 0)
-        fail_check(s, "exit status 0 after SIGTERM", "%s", says_how_it_ended(s));
+        fail_check(s, "exit status 0 after SIGTERM", "%s", describe_ending(s));
 }
 
-EVERY_LAB(stop, 8, "ends at SIGTERM or SIGINT with the right counts, however many processes count",
-          .needs = "half_close client_vanishes stop_ends_children",
-          .hint = "What a child counts in its own memory is gone with the child. A pipe or shared "
-                  "memory (mmap with MAP_SHARED) brings it back.",
-          .by_hand = "make run                    # and in a second terminal:\n"
-                     "for i in 1 2; do ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
-                     "# now press Ctrl-C in the first: served 2 connections, 12 bytes")
+SHARED_CHECK(
+    stop, 8, "ends at SIGTERM or SIGINT with the right counts, however many processes count",
+    .needs = "half_close client_vanishes stop_ends_children",
+    .hint = "What a child counts in its own memory is gone with the child. A pipe or shared "
+            "memory (mmap with MAP_SHARED) brings it back.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "for i in 1 2; do ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+               "# now press Ctrl-C in the first: served 2 connections, 12 bytes")
 
 CHECK(fork_fails, 3, "loses one client only when fork() fails", .needs = "no_zombies stop",
       .hint = "fork() returned -1: there is no child, but there is a client whose socket is open. "
@@ -199,7 +202,7 @@ CHECK(fork_fails, 3, "loses one client only when fork() fails", .needs = "no_zom
     say(a, "hello\n");
     hear(a, "hello\n");
     struct peer *b = connect_to(s);
-    hear_any_end(b);
+    hear_eof_or_reset(b);
     struct peer *c = connect_to(s);
     say(c, "hello\n");
     hear(c, "hello\n");
@@ -207,9 +210,9 @@ CHECK(fork_fails, 3, "loses one client only when fork() fails", .needs = "no_zom
     hear(a, "still there?\n");
     wait_reading_from(s, a);
     wait_reading_from(s, c);
-    expect_farewell(s, stop_server(s, SIGTERM), 3, 25);
+    expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
 
-EVERY_LAB(memory, 4, "makes no memory errors and leaves nothing open, parent and children",
-          .needs = "half_close descriptors_closed stop")
-EVERY_LAB(price, 0, "pays for each of 1,000 clients: see how much (make test CHECK=price)")
+SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open, parent and children",
+             .needs = "half_close descriptors_closed stop")
+SHARED_CHECK(price, 0, "pays for each of 1,000 clients: see how much (make test CHECK=price)")

@@ -6,11 +6,12 @@
 
 #include <signal.h>
 
-EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
-EVERY_LAB(echo_line, 6, "sends a line back to nc",
-          .hint = "A thread serves the client, and closes its socket when it has left. All threads "
-                  "share one table of descriptors: what main closes is closed for all.")
-EVERY_LAB(pieces, 3, "sends each piece back at once, newline or not")
+SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(echo_line, 6, "sends a line back to nc",
+             .hint =
+                 "A thread serves the client, and closes its socket when it has left. All threads "
+                 "share one table of descriptors: what main closes is closed for all.")
+SHARED_CHECK(pieces, 3, "sends each piece back at once, newline or not")
 
 CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one process",
       .needs = "pieces",
@@ -50,19 +51,19 @@ CHECK(own_argument, 8, "gives each thread its own client, however late the threa
     hear(c, "I am C\n");
 }
 
-EVERY_LAB(all_bytes, 3, "sends every byte back, also those with the value 0")
-EVERY_LAB(big_message, 4, "sends 8 MiB back, every byte in its place")
-EVERY_LAB(half_close, 5, "sends the rest after the client's half-close, then closes")
-EVERY_LAB(silent_client, 6, "serves everybody else while one never writes and one never reads",
-          .needs = "pieces thread_per_client")
-EVERY_LAB(crowd, 7, "serves 100 clients who come at once, no byte astray",
-          .needs = "half_close silent_client own_argument")
-EVERY_LAB(client_vanishes, 5, "outlives clients that reset or are gone without reading")
-EVERY_LAB(no_leaked_descriptors, 5, "closes each client's descriptor, once")
-EVERY_LAB(interrupted_calls, 5, "calls again what a signal interrupted",
-          .needs = "pieces own_argument")
-EVERY_LAB(short_sends, 4, "sends the rest when send() took only a part")
-EVERY_LAB(idle_is_free, 4, "uses no CPU time while nothing happens")
+SHARED_CHECK(all_bytes, 3, "sends every byte back, also those with the value 0")
+SHARED_CHECK(big_message, 4, "sends 8 MiB back, every byte in its place")
+SHARED_CHECK(half_close, 5, "sends the rest after the client's half-close, then closes")
+SHARED_CHECK(silent_client, 6, "serves everybody else while one never writes and one never reads",
+             .needs = "pieces thread_per_client")
+SHARED_CHECK(crowd, 7, "serves 100 clients who come at once, no byte astray",
+             .needs = "half_close silent_client own_argument")
+SHARED_CHECK(client_vanishes, 5, "outlives clients that reset or are gone without reading")
+SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, once")
+SHARED_CHECK(interrupted_calls, 5, "calls again what a signal interrupted",
+             .needs = "pieces own_argument")
+SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
+SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens")
 
 CHECK(threads_end, 7, "ends a client's thread when the client has left, and keeps nothing of it",
       .needs = "thread_per_client crowd",
@@ -102,14 +103,14 @@ CHECK(threads_end, 7, "ends a client's thread when the client has left, and keep
                    "%d memory mappings more than after the first clients", more);
 }
 
-EVERY_LAB(stop, 6, "ends at SIGTERM or SIGINT with the right counts, after all its threads",
-          .needs = "half_close client_vanishes own_argument",
-          .hint =
-              "The threads that wait in recv() or send() must be woken: main finds their sockets "
-              "in the list and shuts them down, then waits until the last has left.",
-          .by_hand = "make run                    # and in a second terminal:\n"
-                     "for i in 1 2; do ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
-                     "# now press Ctrl-C in the first: served 2 connections, 12 bytes")
+SHARED_CHECK(
+    stop, 6, "ends at SIGTERM or SIGINT with the right counts, after all its threads",
+    .needs = "half_close client_vanishes own_argument",
+    .hint = "The threads that wait in recv() or send() must be woken: main finds their sockets "
+            "in the list and shuts them down, then waits until the last has left.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "for i in 1 2; do ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+               "# now press Ctrl-C in the first: served 2 connections, 12 bytes")
 
 CHECK(thread_fails, 6, "loses one client only when pthread_create() fails",
       .needs = "thread_per_client stop",
@@ -124,7 +125,7 @@ CHECK(thread_fails, 6, "loses one client only when pthread_create() fails",
     say(a, "hello\n");
     hear(a, "hello\n");
     struct peer *b = connect_to(s);
-    hear_any_end(b);
+    hear_eof_or_reset(b);
     struct peer *c = connect_to(s);
     say(c, "hello\n");
     hear(c, "hello\n");
@@ -132,7 +133,7 @@ CHECK(thread_fails, 6, "loses one client only when pthread_create() fails",
     say(a, "still there?\n");
     hear(a, "still there?\n");
     wait_reading_from(s, a);
-    expect_farewell(s, stop_server(s, SIGTERM), 3, 25);
+    expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
 
 CHECK(no_data_race, 4, "uses what threads share under a lock (helgrind)",
@@ -163,5 +164,5 @@ CHECK(no_data_race, 4, "uses what threads share under a lock (helgrind)",
     expect_no_data_race(s);
 }
 
-EVERY_LAB(memory, 3, "makes no memory errors and leaves nothing open")
-EVERY_LAB(price, 0, "pays for each of 1,000 clients: see how much (make test CHECK=price)")
+SHARED_CHECK(memory, 3, "makes no memory errors and leaves nothing open")
+SHARED_CHECK(price, 0, "pays for each of 1,000 clients: see how much (make test CHECK=price)")

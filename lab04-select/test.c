@@ -4,22 +4,23 @@
  */
 #include "harness.h"
 
-EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
-EVERY_LAB(echo_line, 6, "sends a line back to nc",
-          .hint = "In which call does it sit? If in select: was the listener in the set, and after "
-                  "accept the client? select changes its sets: it gets copies.")
-EVERY_LAB(pieces, 4, "sends each piece back at once, newline or not")
-EVERY_LAB(all_bytes, 3, "sends every byte back, also those with the value 0")
-EVERY_LAB(big_message, 5, "sends 8 MiB back, every byte in its place",
-          .hint =
-              "What send() did not take stays in the client's buffer, and goes out when there is "
-              "room (TO_WRITE). When the buffer is full nothing is received: recv() with no room "
-              "returns 0, and that is not the end.",
-          .by_hand = "make run                    # and in a second terminal, a slow reader:\n"
-                     "seq 10000000 | cksum\n"
-                     "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 3; cksum)   # the same")
-EVERY_LAB(half_close, 6, "sends the rest after the client's half-close, then closes")
-EVERY_LAB(one_thread, 5, "serves all its clients with one thread")
+SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(echo_line, 6, "sends a line back to nc",
+             .hint =
+                 "In which call does it sit? If in select: was the listener in the set, and after "
+                 "accept the client? select changes its sets: it gets copies.")
+SHARED_CHECK(pieces, 4, "sends each piece back at once, newline or not")
+SHARED_CHECK(all_bytes, 3, "sends every byte back, also those with the value 0")
+SHARED_CHECK(
+    big_message, 5, "sends 8 MiB back, every byte in its place",
+    .hint = "What send() did not take stays in the client's buffer, and goes out when there is "
+            "room (TO_WRITE). When the buffer is full nothing is received: recv() with no room "
+            "returns 0, and that is not the end.",
+    .by_hand = "make run                    # and in a second terminal, a slow reader:\n"
+               "seq 10000000 | cksum\n"
+               "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 3; cksum)   # the same")
+SHARED_CHECK(half_close, 6, "sends the rest after the client's half-close, then closes")
+SHARED_CHECK(one_thread, 5, "serves all its clients with one thread")
 
 CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thread",
       .hint = "Any other call that blocks, blocks for everybody: the sockets must be non-blocking, "
@@ -37,8 +38,8 @@ CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thr
     hear(a, "hello\n");
     expect_waiting_in(s, "select");
     struct peer *b = connect_to(s);
-    stop_listening(b);
-    say_until_stuck(b);
+    stop_reading(b);
+    say_until_blocked(b);
     expect_waiting_in(s, "select");
     finish_saying(b);
     say(a, "hello\n");
@@ -46,16 +47,16 @@ CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thr
     expect_waiting_in(s, "select");
 }
 
-EVERY_LAB(silent_client, 5, "serves everybody else while one never writes and one never reads",
-          .needs = "big_message waits_in_select",
-          .hint =
-              "Who waits, and whose bytes came? One client's silence may hold up nobody, and what "
-              "waits for one client must not stand where the next one's bytes come in.")
-EVERY_LAB(slow_reader, 8, "reads no more from a client who does not read, and loses nothing")
-EVERY_LAB(crowd, 5, "serves 100 clients who come at once, no byte astray")
-EVERY_LAB(client_vanishes, 6, "outlives clients that reset or are gone without reading",
-          .needs = "big_message")
-EVERY_LAB(no_leaked_descriptors, 5, "closes each client's descriptor, once")
+SHARED_CHECK(
+    silent_client, 5, "serves everybody else while one never writes and one never reads",
+    .needs = "big_message waits_in_select",
+    .hint = "Who waits, and whose bytes came? One client's silence may hold up nobody, and what "
+            "waits for one client must not stand where the next one's bytes come in.")
+SHARED_CHECK(slow_reader, 8, "reads no more from a client who does not read, and loses nothing")
+SHARED_CHECK(crowd, 5, "serves 100 clients who come at once, no byte astray")
+SHARED_CHECK(client_vanishes, 6, "outlives clients that reset or are gone without reading",
+             .needs = "big_message")
+SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, once")
 
 CHECK(descriptor_limit, 7, "sends away whose descriptor select cannot hold, and lives",
       .needs = "waits_in_select",
@@ -83,7 +84,7 @@ CHECK(descriptor_limit, 7, "sends away whose descriptor select cannot hold, and 
             hear(clients[i], "hello\n");
             served++;
         } else if (holds_connection_of(s, clients[i])) {
-            hear_any_end(clients[i]); /* let in, and not served: then sent away */
+            hear_eof_or_reset(clients[i]); /* let in, and not served: then sent away */
         }
     if (served < LEAST || served > FREE)
         fail_check(s, "those served whose descriptor is below 1024, and no others",
@@ -96,14 +97,14 @@ CHECK(descriptor_limit, 7, "sends away whose descriptor select cannot hold, and 
     hear(p, "room again?\n");
 }
 
-EVERY_LAB(out_of_descriptors, 6,
-          "lives without a descriptor for the next client, and does not spin",
-          .needs = "crowd client_vanishes")
-EVERY_LAB(interrupted_calls, 4, "calls again what a signal interrupted")
-EVERY_LAB(short_sends, 4, "sends the rest when send() took only a part")
-EVERY_LAB(idle_is_free, 4, "uses no CPU time while nothing happens",
-          .needs = "half_close waits_in_select")
-EVERY_LAB(stop, 5, "ends at SIGTERM or SIGINT with the right counts",
-          .needs = "half_close client_vanishes waits_in_select")
-EVERY_LAB(memory, 4, "makes no memory errors and leaves nothing open")
-EVERY_LAB(idle_cost, 0, "pays for idle clients: see how much")
+SHARED_CHECK(out_of_descriptors, 6,
+             "lives without a descriptor for the next client, and does not spin",
+             .needs = "crowd client_vanishes")
+SHARED_CHECK(interrupted_calls, 4, "calls again what a signal interrupted")
+SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
+SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens",
+             .needs = "half_close waits_in_select")
+SHARED_CHECK(stop, 5, "ends at SIGTERM or SIGINT with the right counts",
+             .needs = "half_close client_vanishes waits_in_select")
+SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open")
+SHARED_CHECK(idle_cost, 0, "pays for idle clients: see how much")

@@ -11,15 +11,16 @@ TRUSTS_SHORT_COUNTS
 SEARCHES
 WORKERS_BLOCK
 
-EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
-EVERY_LAB(echo_line, 4, "sends a line back to nc",
-          .hint = "An echo does not come from recv() any more, but from a line: answer_line finds "
-                  "it in what has come, and puts it behind what waits to be sent.")
-EVERY_LAB(lines, 4, "answers lines, in whatever pieces they come")
-EVERY_LAB(all_bytes, 2, "sends every byte back, also those with the value 0", .needs = "lines")
-EVERY_LAB(short_sends, 2, "sends the rest when there is room again")
-EVERY_LAB(big_message, 3, "sends 8 MiB back, every byte in its place", .needs = "short_sends")
-EVERY_LAB(half_close, 3, "sends the rest after the client's half-close, then closes")
+SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(echo_line, 4, "sends a line back to nc",
+             .hint =
+                 "An echo does not come from recv() any more, but from a line: answer_line finds "
+                 "it in what has come, and puts it behind what waits to be sent.")
+SHARED_CHECK(lines, 4, "answers lines, in whatever pieces they come")
+SHARED_CHECK(all_bytes, 2, "sends every byte back, also those with the value 0", .needs = "lines")
+SHARED_CHECK(short_sends, 2, "sends the rest when there is room again")
+SHARED_CHECK(big_message, 3, "sends 8 MiB back, every byte in its place", .needs = "short_sends")
+SHARED_CHECK(half_close, 3, "sends the rest after the client's half-close, then closes")
 
 CHECK(
     fixed_threads, 4, "has one thread for the clients and four for the searches", .needs = "lines",
@@ -40,10 +41,10 @@ CHECK(
         say(clients[i], "hello\n");
         hear(clients[i], "hello\n");
     }
-    stop_listening(clients[0]);
-    say_until_stuck(clients[0]);
+    stop_reading(clients[0]);
+    say_until_blocked(clients[0]);
     expect_loops_waiting(s);
-    behave(USER, HOLDS);
+    set_backend(USER, HOLDS);
     for (int i = 1; i < CLIENTS; i++)
         say(clients[i], "search x\n");
     wait_for_calls(s, USER, 1);
@@ -52,21 +53,21 @@ CHECK(
         fail_check(s, "5 threads, also while seven clients search", "%d", count_threads(s));
 }
 
-EVERY_LAB(silent_client, 3, "serves everybody else while one never writes and one never reads",
-          .needs = "big_message half_close fixed_threads")
-EVERY_LAB(slow_reader, 3, "reads no more from a client who does not read, and loses nothing")
-EVERY_LAB(no_starvation, 3, "serves the others while one client never stops talking")
-EVERY_LAB(crowd, 3, "serves 100 clients who come at once, no byte astray")
-EVERY_LAB(client_vanishes, 3, "outlives clients that reset or are gone without reading",
-          .needs = "lines")
-EVERY_LAB(no_leaked_descriptors, 2, "closes each client's descriptor, once")
-EVERY_LAB(search, 6, "asks user, query and stock in turn", .needs = "lines fixed_threads")
-EVERY_LAB(idle_is_free, 2, "uses no CPU time while nothing happens",
-          .needs = "search half_close silent_client")
-EVERY_LAB(backend_in_pieces, 3, "takes a backend's answer in whatever pieces it comes",
-          .needs = "idle_is_free")
-EVERY_LAB(loop_never_blocks, 5, "echoes while backends think")
-EVERY_LAB(in_order, 5, "answers each client in the order of its lines")
+SHARED_CHECK(silent_client, 3, "serves everybody else while one never writes and one never reads",
+             .needs = "big_message half_close fixed_threads")
+SHARED_CHECK(slow_reader, 3, "reads no more from a client who does not read, and loses nothing")
+SHARED_CHECK(no_starvation, 3, "serves the others while one client never stops talking")
+SHARED_CHECK(crowd, 3, "serves 100 clients who come at once, no byte astray")
+SHARED_CHECK(client_vanishes, 3, "outlives clients that reset or are gone without reading",
+             .needs = "lines")
+SHARED_CHECK(no_leaked_descriptors, 2, "closes each client's descriptor, once")
+SHARED_CHECK(search, 6, "asks user, query and stock in turn", .needs = "lines fixed_threads")
+SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
+             .needs = "search half_close silent_client")
+SHARED_CHECK(backend_in_pieces, 3, "takes a backend's answer in whatever pieces it comes",
+             .needs = "idle_is_free")
+SHARED_CHECK(loop_never_blocks, 5, "echoes while backends think")
+SHARED_CHECK(in_order, 5, "answers each client in the order of its lines")
 
 CHECK(workers_share, 5, "has four searches at the backends at once", .needs = "loop_never_blocks",
       .hint = "A lock that a worker holds while it waits for a backend keeps the other workers "
@@ -83,14 +84,14 @@ CHECK(workers_share, 5, "has four searches at the backends at once", .needs = "l
     for (int i = 0; i < WORKERS; i++)
         clients[i] = connect_to(s);
     for (enum backend b = USER; b < BACKENDS; b++) {
-        behave(b, HOLDS);
+        set_backend(b, HOLDS);
         for (int i = 0; i < WORKERS; i++) {
             snprintf(text, sizeof text, "search number %d\n", i);
             say(clients[i], text);
         }
         wait_for_calls(s, b, WORKERS);
         release_all(b);
-        behave(b, ANSWERS);
+        set_backend(b, ANSWERS);
         for (int i = 0; i < WORKERS; i++) {
             snprintf(text, sizeof text, "number %d user query stock\n", i);
             hear(clients[i], text);
@@ -112,7 +113,7 @@ CHECK(queue, 4, "keeps the searches that have no worker yet, and forgets none",
     char text[40];
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = connect_to(s);
-    behave(USER, HOLDS);
+    set_backend(USER, HOLDS);
     for (int i = 0; i < CLIENTS; i++) {
         snprintf(text, sizeof text, "search number %d\n", i);
         say(clients[i], text);
@@ -131,24 +132,24 @@ CHECK(queue, 4, "keeps the searches that have no worker yet, and forgets none",
     }
 }
 
-EVERY_LAB(backend_down, 4, "tells the client which backend has failed, and goes on")
-EVERY_LAB(backend_hangs, 4, "gives each backend one second, and no more",
-          .needs = "backend_down workers_share")
-EVERY_LAB(line_too_long, 3, "says that a line is too long, and only then closes")
-EVERY_LAB(stop, 2, "ends at SIGTERM or SIGINT with the right counts")
-EVERY_LAB(memory, 2, "makes no memory errors and leaves nothing open",
-          .needs = "stop in_order backend_down no_leaked_descriptors")
-EVERY_LAB(client_leaves_early, 4, "gives nobody the answer of somebody who has left")
-EVERY_LAB(stop_in_flight, 2, "ends while searches are in flight")
-EVERY_LAB(out_of_descriptors, 2,
-          "lives without a descriptor for the next client, and does not spin",
-          .needs = "backend_down")
-EVERY_LAB(stopped_and_continued, 2, "goes on after SIGSTOP and SIGCONT", .needs = "in_order")
-EVERY_LAB(interrupted_calls, 2, "calls again what a signal interrupted",
-          .by_hand = "make backends                # in one terminal, in a second: make run "
-                     "FAULTS=eintr=2, and in a third:\n"
-                     "printf 'search x\\n' | nc -N 127.0.0.1 9000    # x user query stock",
-          .needs = "stopped_and_continued client_leaves_early")
+SHARED_CHECK(backend_down, 4, "tells the client which backend has failed, and goes on")
+SHARED_CHECK(backend_hangs, 4, "gives each backend one second, and no more",
+             .needs = "backend_down workers_share")
+SHARED_CHECK(line_too_long, 3, "says that a line is too long, and only then closes")
+SHARED_CHECK(stop, 2, "ends at SIGTERM or SIGINT with the right counts")
+SHARED_CHECK(memory, 2, "makes no memory errors and leaves nothing open",
+             .needs = "stop in_order backend_down no_leaked_descriptors")
+SHARED_CHECK(client_leaves_early, 4, "gives nobody the answer of somebody who has left")
+SHARED_CHECK(stop_in_flight, 2, "ends while searches are in flight")
+SHARED_CHECK(out_of_descriptors, 2,
+             "lives without a descriptor for the next client, and does not spin",
+             .needs = "backend_down")
+SHARED_CHECK(stopped_and_continued, 2, "goes on after SIGSTOP and SIGCONT", .needs = "in_order")
+SHARED_CHECK(interrupted_calls, 2, "calls again what a signal interrupted",
+             .by_hand = "make backends                # in one terminal, in a second: make run "
+                        "FAULTS=eintr=2, and in a third:\n"
+                        "printf 'search x\\n' | nc -N 127.0.0.1 9000    # x user query stock",
+             .needs = "stopped_and_continued client_leaves_early")
 
 CHECK(no_data_race, 2, "has no data race", .needs = "stop_in_flight",
       .hint =

@@ -23,18 +23,20 @@ static void expect_few_threads(struct server *s, const char *when)
                    "%d threads, %s", n, when);
 }
 
-EVERY_LAB(usage, 2, "says how it is called, and which port it cannot have")
-EVERY_LAB(echo_line, 3, "sends a line back to nc",
-          .hint = "main has dealt the client out, and the worker's epoll_wait tells of it: then a "
-                  "coroutine must be made for it, resumed, and resumed again when it can go on.")
-EVERY_LAB(lines, 3, "answers lines, in whatever pieces they come")
-EVERY_LAB(all_bytes, 2, "sends every byte back, also those with the value 0", .needs = "lines")
-EVERY_LAB(short_sends, 2, "sends the rest when there is room again")
-EVERY_LAB(big_message, 3, "sends 8 MiB back, every byte in its place", .needs = "short_sends")
-EVERY_LAB(half_close, 3, "sends the rest after the client's half-close, then closes",
-          .hint = "Edge-triggered, the end is told of once, perhaps together with the last bytes. "
-                  "Who takes those and waits for another event waits for ever: after EPOLLRDHUP "
-                  "receive until recv() returns 0.")
+SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(echo_line, 3, "sends a line back to nc",
+             .hint =
+                 "main has dealt the client out, and the worker's epoll_wait tells of it: then a "
+                 "coroutine must be made for it, resumed, and resumed again when it can go on.")
+SHARED_CHECK(lines, 3, "answers lines, in whatever pieces they come")
+SHARED_CHECK(all_bytes, 2, "sends every byte back, also those with the value 0", .needs = "lines")
+SHARED_CHECK(short_sends, 2, "sends the rest when there is room again")
+SHARED_CHECK(big_message, 3, "sends 8 MiB back, every byte in its place", .needs = "short_sends")
+SHARED_CHECK(half_close, 3, "sends the rest after the client's half-close, then closes",
+             .hint =
+                 "Edge-triggered, the end is told of once, perhaps together with the last bytes. "
+                 "Who takes those and waits for another event waits for ever: after EPOLLRDHUP "
+                 "receive until recv() returns 0.")
 
 CHECK(few_threads, 3, "serves all its clients with three threads, and they wait in epoll_wait",
       .needs = "lines",
@@ -56,25 +58,26 @@ CHECK(few_threads, 3, "serves all its clients with three threads, and they wait 
     }
     expect_few_threads(s, "with eight clients");
     for (int i = 0; i < 2; i++) { /* one on each worker, most likely */
-        stop_listening(clients[i]);
-        say_until_stuck(clients[i]);
+        stop_reading(clients[i]);
+        say_until_blocked(clients[i]);
     }
     expect_loops_waiting(s);
     expect_few_threads(s, "while two of eight clients do not read");
     expect_processes(s, 1, "one process");
 }
 
-EVERY_LAB(silent_client, 3, "serves everybody else while one never writes and one never reads",
-          .needs = "big_message half_close few_threads")
-EVERY_LAB(slow_reader, 3, "reads no more from a client who does not read, and loses nothing")
-EVERY_LAB(no_starvation, 3, "serves the others while one client never stops talking",
-          .hint = "A coroutine whose client always has more to say never has to wait: it must let "
-                  "others run all the same, and look at epoll between the rounds.")
-EVERY_LAB(crowd, 3, "serves 100 clients who come at once, no byte astray")
-EVERY_LAB(client_vanishes, 3, "outlives clients that reset or are gone without reading",
-          .needs = "lines")
-EVERY_LAB(no_leaked_descriptors, 2, "closes each client's descriptor, once",
-          .needs = "half_close client_vanishes few_threads")
+SHARED_CHECK(silent_client, 3, "serves everybody else while one never writes and one never reads",
+             .needs = "big_message half_close few_threads")
+SHARED_CHECK(slow_reader, 3, "reads no more from a client who does not read, and loses nothing")
+SHARED_CHECK(no_starvation, 3, "serves the others while one client never stops talking",
+             .hint =
+                 "A coroutine whose client always has more to say never has to wait: it must let "
+                 "others run all the same, and look at epoll between the rounds.")
+SHARED_CHECK(crowd, 3, "serves 100 clients who come at once, no byte astray")
+SHARED_CHECK(client_vanishes, 3, "outlives clients that reset or are gone without reading",
+             .needs = "lines")
+SHARED_CHECK(no_leaked_descriptors, 2, "closes each client's descriptor, once",
+             .needs = "half_close client_vanishes few_threads")
 
 /* How often each thread has begun to run, by proc(5): what sleeps does not. */
 struct runs {
@@ -145,7 +148,7 @@ CHECK(both_workers, 4, "deals its clients out to two workers", .needs = "few_thr
                    workers, workers == 1 ? "" : "s");
 }
 
-EVERY_LAB(ten_thousand, 3, "serves 10,000 clients, each of their bytes")
+SHARED_CHECK(ten_thousand, 3, "serves 10,000 clients, each of their bytes")
 
 /* Mappings that nobody may touch: a guard page below each stack. */
 static int count_guards(struct server *s)
@@ -206,29 +209,30 @@ CHECK(small_stacks, 4, "keeps little memory for a client that is idle, and a gua
                    "%d more mappings that nobody may touch", guards);
 }
 
-EVERY_LAB(search, 5, "asks user, query and stock in turn", .needs = "half_close few_threads")
-EVERY_LAB(idle_is_free, 2, "uses no CPU time while nothing happens",
-          .needs = "search half_close silent_client")
-EVERY_LAB(backend_in_pieces, 3, "takes a backend's answer in whatever pieces it comes",
-          .needs = "idle_is_free")
-EVERY_LAB(loop_never_blocks, 4, "echoes while backends think",
-          .hint = "A coroutine that has to wait suspends itself, and its worker runs the others. A "
-                  "blocking socket or call stops the worker, and half of all clients with it.")
-EVERY_LAB(in_order, 3, "answers each client in the order of its lines")
+SHARED_CHECK(search, 5, "asks user, query and stock in turn", .needs = "half_close few_threads")
+SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
+             .needs = "search half_close silent_client")
+SHARED_CHECK(backend_in_pieces, 3, "takes a backend's answer in whatever pieces it comes",
+             .needs = "idle_is_free")
+SHARED_CHECK(loop_never_blocks, 4, "echoes while backends think",
+             .hint =
+                 "A coroutine that has to wait suspends itself, and its worker runs the others. A "
+                 "blocking socket or call stops the worker, and half of all clients with it.")
+SHARED_CHECK(in_order, 3, "answers each client in the order of its lines")
 
-EVERY_LAB(backend_down, 3, "tells the client which backend has failed, and goes on")
-EVERY_LAB(backend_hangs, 3, "gives each backend one second, and no more",
-          .hint = "The second counts from the beginning of the call, not from the last byte. As "
-                  "every call has one second, the oldest is the first whose time is up.",
-          .needs = "backend_down")
-EVERY_LAB(thousand_in_flight, 4, "has a thousand searches in flight at once",
-          .hint =
-              "Each client has a coroutine, and each search waits in its own: nothing is shared "
-              "but the thread, and nothing is counted out.")
-EVERY_LAB(line_too_long, 3, "says that a line is too long, and only then closes")
-EVERY_LAB(stop, 2, "ends at SIGTERM or SIGINT with the right counts")
-EVERY_LAB(memory, 2, "makes no memory errors and leaves nothing open",
-          .needs = "stop in_order backend_down no_leaked_descriptors")
+SHARED_CHECK(backend_down, 3, "tells the client which backend has failed, and goes on")
+SHARED_CHECK(backend_hangs, 3, "gives each backend one second, and no more",
+             .hint = "The second counts from the beginning of the call, not from the last byte. As "
+                     "every call has one second, the oldest is the first whose time is up.",
+             .needs = "backend_down")
+SHARED_CHECK(thousand_in_flight, 4, "has a thousand searches in flight at once",
+             .hint =
+                 "Each client has a coroutine, and each search waits in its own: nothing is shared "
+                 "but the thread, and nothing is counted out.")
+SHARED_CHECK(line_too_long, 3, "says that a line is too long, and only then closes")
+SHARED_CHECK(stop, 2, "ends at SIGTERM or SIGINT with the right counts")
+SHARED_CHECK(memory, 2, "makes no memory errors and leaves nothing open",
+             .needs = "stop in_order backend_down no_leaked_descriptors")
 
 CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
       .needs = "crowd search",
@@ -240,7 +244,7 @@ CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
                  "wc -l /proc/$(pgrep -nf 'server 9000')/maps   # far fewer")
 {
     enum { FIRST = 50, CLIENTS = 400, MORE = 100 };
-    struct server *s = start_server(.backends = true, .descriptors = MOST_DESCRIPTORS);
+    struct server *s = start_server(.backends = true, .descriptors = MAX_DESCRIPTORS);
     struct peer *clients[CLIENTS];
     wait_asleep(s);
     int descriptors = count_descriptors(s);
@@ -275,17 +279,17 @@ CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
                    "%d more", more);
 }
 
-EVERY_LAB(client_leaves_early, 3, "gives nobody the answer of somebody who has left")
-EVERY_LAB(stop_in_flight, 2, "ends while searches are in flight")
-EVERY_LAB(out_of_descriptors, 2,
-          "lives without a descriptor for the next client, and does not spin",
-          .needs = "backend_down")
-EVERY_LAB(stopped_and_continued, 2, "goes on after SIGSTOP and SIGCONT", .needs = "in_order")
-EVERY_LAB(interrupted_calls, 2, "calls again what a signal interrupted",
-          .by_hand = "make backends                # in one terminal, in a second: make run "
-                     "FAULTS=eintr=2, and in a third:\n"
-                     "printf 'search x\\n' | nc -N 127.0.0.1 9000    # x user query stock",
-          .needs = "stopped_and_continued client_leaves_early")
+SHARED_CHECK(client_leaves_early, 3, "gives nobody the answer of somebody who has left")
+SHARED_CHECK(stop_in_flight, 2, "ends while searches are in flight")
+SHARED_CHECK(out_of_descriptors, 2,
+             "lives without a descriptor for the next client, and does not spin",
+             .needs = "backend_down")
+SHARED_CHECK(stopped_and_continued, 2, "goes on after SIGSTOP and SIGCONT", .needs = "in_order")
+SHARED_CHECK(interrupted_calls, 2, "calls again what a signal interrupted",
+             .by_hand = "make backends                # in one terminal, in a second: make run "
+                        "FAULTS=eintr=2, and in a third:\n"
+                        "printf 'search x\\n' | nc -N 127.0.0.1 9000    # x user query stock",
+             .needs = "stopped_and_continued client_leaves_early")
 
 CHECK(no_data_race, 2, "has no data race", .needs = "stop_in_flight both_workers",
       .hint = "Two threads use the same memory, one of them writes, and no lock orders them. Let "

@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 enum {
-    LINE_MOST = 4096,
-    ROOM = 2 * LINE_MOST,
+    MAX_LINE = 4096,
+    ROOM = 2 * MAX_LINE,
     DRIPS_IN_ALL = 30, /* then it hangs up: long after a right server has given up */
     FILLERS = 4,       /* connections that fill a backlog of 0 */
 };
@@ -33,8 +33,8 @@ static const double HELD_SECONDS = 0.9;
 struct call {
     struct source source;
     enum backend which;
-    enum manner manner; /* the backend's when the call came */
-    char line[ROOM];    /* what has come */
+    enum backend_mode manner; /* the backend's when the call came */
+    char line[ROOM];          /* what has come */
     size_t size;
     bool asked, answered; /* a whole line has come; all that was to be said is said */
     char *answer;
@@ -47,7 +47,7 @@ struct call {
 static struct {
     struct source listener;
     int port;
-    enum manner manner;
+    enum backend_mode manner;
     const char *says; /* instead of its usual answer */
     size_t says_size;
     struct call *calls; /* the latest first */
@@ -95,7 +95,7 @@ static void send_some(struct call *c, size_t most)
         return;
     c->answered = true;
     c->next = 0;
-    if (c->manner == BREAKS_OFF || c->manner == DRIPS)
+    if (c->manner == CLOSES_BEFORE_NEWLINE || c->manner == TRICKLES)
         hang_up_call(c);
 }
 
@@ -104,7 +104,7 @@ static void prepare_answer(struct call *c)
 {
     const char *newline = memchr(c->line, '\n', c->size);
     size_t size = newline != NULL ? (size_t)(newline - c->line) : c->size;
-    c->answer = malloc(size + 3 * LINE_MOST);
+    c->answer = malloc(size + 3 * MAX_LINE);
     if (c->answer == NULL)
         grader_error("out of memory");
     if (backends[c->which].says != NULL) {
@@ -114,11 +114,11 @@ static void prepare_answer(struct call *c)
         memcpy(c->answer, c->line, size);
         c->end = size + (size_t)sprintf(c->answer + size, " %s\n", names[c->which]);
     }
-    if (c->manner == SAYS_MORE)
+    if (c->manner == ANSWERS_WITH_EXTRA)
         c->end += (size_t)sprintf(c->answer + c->end, "and more\nand still more");
-    if (c->manner == BREAKS_OFF)
+    if (c->manner == CLOSES_BEFORE_NEWLINE)
         c->end--; /* all but the newline */
-    if (c->manner == DRIPS) {
+    if (c->manner == TRICKLES) {
         memset(c->answer, '.', DRIPS_IN_ALL);
         c->end = DRIPS_IN_ALL;
     }
@@ -130,13 +130,13 @@ static void begin_answer(struct call *c)
     size_t all = c->end;
     if (c->manner == CLOSES)
         hang_up_call(c);
-    else if (c->manner == DRIPS)
+    else if (c->manner == TRICKLES)
         send_some(c, 1);
     else if (c->manner == IN_PIECES || c->manner == HOLDS_HALF)
         send_some(c, all / 2);
     if (is_held(c))
         return;
-    if (c->manner == DRIPS)
+    if (c->manner == TRICKLES)
         c->next = now() + DRIP_SECONDS;
     else if (c->manner == SLOW)
         c->next = now() + SLOW_SECONDS;
@@ -232,12 +232,12 @@ void serve_backends(void)
             if (c->source.fd == -1 || c->next == 0 || now() < c->next ||
                 (c->manner == IN_PIECES && !is_read(c)))
                 continue;
-            c->next = now() + (c->manner == DRIPS ? DRIP_SECONDS : 0);
+            c->next = now() + (c->manner == TRICKLES ? DRIP_SECONDS : 0);
             size_t rest = c->end - c->start;
             if (c->manner == SLOW)
                 refuse_to_be_late(c);
             send_some(c, c->manner == IN_PIECES && rest > 1 ? rest - 1
-                         : c->manner == DRIPS               ? 1
+                         : c->manner == TRICKLES            ? 1
                                                             : rest);
             if (c->source.fd != -1)
                 update(c);
@@ -299,7 +299,7 @@ const char *const *backend_arguments(void)
     there = true;
     for (int b = 0; b < BACKENDS; b++)
         if (backends[b].manner != ANSWERS)
-            behave((enum backend)b, ANSWERS);
+            set_backend((enum backend)b, ANSWERS);
     return argv;
 }
 
@@ -342,22 +342,22 @@ static void fill_backlog(enum backend b)
     }
 }
 
-void behave(enum backend b, enum manner manner)
+void set_backend(enum backend b, enum backend_mode manner)
 {
     static const char *const words[] = {
         [ANSWERS] = "answers each line with the line and its name",
-        [SAYS_MORE] = "answers, and says more behind the newline",
+        [ANSWERS_WITH_EXTRA] = "answers, and says more behind the newline",
         [IN_PIECES] = "answers in pieces, the newline alone",
         [SLOW] = "answers after half a second",
         [HOLDS] = "holds its answers",
         [HOLDS_HALF] = "says half of its answer and holds the rest",
-        [DRIPS] = "drips: a byte now and then, and never a newline",
+        [TRICKLES] = "drips: a byte now and then, and never a newline",
         [CLOSES] = "closes when it has been asked",
-        [BREAKS_OFF] = "says its answer but for the newline, and closes",
+        [CLOSES_BEFORE_NEWLINE] = "says its answer but for the newline, and closes",
         [REFUSES] = "does not listen",
         [DOES_NOT_ACCEPT] = "lets nobody in: its backlog is full",
     };
-    enum manner before = backends[b].manner;
+    enum backend_mode before = backends[b].manner;
     if (before == DOES_NOT_ACCEPT && manner != before)
         for (int i = 0; i < FILLERS; i++)
             close(backends[b].fillers[i]);
@@ -376,7 +376,7 @@ void behave(enum backend b, enum manner manner)
     asked("the %s backend %s", names[b], words[manner]);
 }
 
-void says(enum backend b, const void *text, size_t size)
+void set_answer(enum backend b, const void *text, size_t size)
 {
     backends[b].says = text;
     backends[b].says_size = size;
@@ -410,12 +410,12 @@ static int asked_at(enum backend b)
 
 static void wait_until(int (*count)(enum backend b), struct server *s, enum backend b, int n)
 {
-    while_calls_are_held(true);
-    struct patience p = patience_with(s);
-    while_calls_are_held(false);
+    set_calls_held(true);
+    struct wait p = begin_wait(s);
+    set_calls_held(false);
     char expected[120];
     while (count(b) < n)
-        if (!wait_a_little(&p) && count(b) < n) {
+        if (!continue_wait(&p) && count(b) < n) {
             snprintf(expected, sizeof expected, "%d %s at the %s backend at once", n,
                      n == 1 ? "call" : "calls", names[b]);
             fail_check(s, expected, "%d: %s", count(b), p.why);
@@ -505,17 +505,18 @@ static int open_at(enum backend b)
     return n;
 }
 
-void expect_searches_over(struct server *s)
+void expect_searches_finished(struct server *s)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     for (;;) {
-        /* In this order: who sleeps in a call has knocked already, and catch_up() lets it in. */
+        /* In this order: who sleeps in a call has knocked already, and process_pending() lets it
+         * in. */
         bool asleep = all_asleep(s);
-        catch_up();
+        process_pending();
         int open = open_at(USER) + open_at(QUERY) + open_at(STOCK);
         if (asleep && open == 0)
             return;
-        if (!wait_a_little(&p) && open > 0)
+        if (!continue_wait(&p) && open > 0)
             fail_check(s, "no connection to a backend is left open", "%d: %s", open, p.why);
         if (p.over)
             return;
@@ -524,13 +525,13 @@ void expect_searches_over(struct server *s)
 
 void expect_no_calls_open(struct server *s, enum backend b)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     char expected[120];
     for (;;) {
         int open = open_at(b);
         if (open == 0)
             return;
-        if (!wait_a_little(&p)) {
+        if (!continue_wait(&p)) {
             snprintf(expected, sizeof expected, "no connection to the %s backend is left open",
                      names[b]);
             fail_check(s, expected, "%d: %s", open, p.why);

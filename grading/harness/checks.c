@@ -146,7 +146,7 @@ void asked(const char *what, ...)
     va_end(arguments);
 }
 
-void hint_for_this(const char *hint, const char *by_hand)
+void set_hint(const char *hint, const char *by_hand)
 {
     report->hint = hint;
     report->by_hand = by_hand;
@@ -276,7 +276,7 @@ static int grade(void)
 {
     signal(SIGINT, SIG_IGN); /* the keeper's business, and it uses SIGKILL */
     json_t *results = json_array();
-    const char *fault = machine_fault();
+    const char *fault = machine_problem();
     int score = 0, max = 0, selected = 0, done = 0;
     bool any_error = fault != NULL;
     for (int i = 0; i < check_count; i++)
@@ -382,7 +382,7 @@ int main(int argc, char **argv)
             json_file = optarg;
             break;
         case 'r':
-            room_arguments = optarg;
+            sandbox_arguments = optarg;
             break;
         case 'p':
             progress = true;
@@ -426,5 +426,5 @@ int main(int argc, char **argv)
         perror("grade: mmap");
         return 3;
     }
-    return under_a_keeper(grade);
+    return run_supervised(grade);
 }

@@ -46,7 +46,7 @@ static void expect_usage(const char *const *argv)
     struct server *s = start_server(.argv = argv, .may_fail_to_start = true);
     struct ending e = ended(s);
     if (e.by_signal || e.code != 2)
-        fail_check(s, "exit status 2 for arguments that make no sense", "%s", says_how_it_ended(s));
+        fail_check(s, "exit status 2 for arguments that make no sense", "%s", describe_ending(s));
     if (strstr(e.err, "usage:") == NULL)
         fail_check(s, "a line with \"usage:\" on standard error", "%s",
                    quoted(e.err, strlen(e.err), 0));
@@ -129,7 +129,7 @@ void check_usage(void)
         fail_check(s, "\"server: bind: Address already in use\\n\" on standard error", "%s",
                    quoted(e.err, strlen(e.err), 0));
     if (e.by_signal || e.code != 1)
-        fail_check(s, "exit status 1 for a port that it cannot have", "%s", says_how_it_ended(s));
+        fail_check(s, "exit status 1 for a port that it cannot have", "%s", describe_ending(s));
     close(taken);
 }
 
@@ -188,10 +188,10 @@ static void sends_the_rest(struct server *s, size_t size, bool finished)
     size_t said = say_what_fits(a, words, size);
     if (finished)
         finish_saying(a);
-    stop_listening(a);
+    stop_reading(a);
     thaw(s);
     wait_asleep(s);
-    listen_again(a);
+    resume_reading(a);
     hear_bytes(a, words, said);
     if (finished)
         hear_end(a);
@@ -280,8 +280,8 @@ void check_client_vanishes(void)
 
     /* The server is in the middle of sending to a client that never reads, and then resets. */
     struct peer *c = connect_to(s);
-    stop_listening(c);
-    say_until_stuck(c);
+    stop_reading(c);
+    say_until_blocked(c);
     reset(c);
     if (rested)
         expect_idle(s, ECHO, "when a client has reset that had not read all");
@@ -305,8 +305,8 @@ void check_no_leaked_descriptors(void)
         wait_asleep(s); /* who closes twice must not hit the next client */
     }
     struct peer *p = connect_to(s); /* gone while the server is behind with it */
-    stop_listening(p);
-    say_until_stuck(p);
+    stop_reading(p);
+    say_until_blocked(p);
     reset(p);
     expect_descriptors(s, before, "as many as after the first client had gone");
     const char *err = standard_error_of(s);
@@ -366,12 +366,12 @@ static void idle_around_a_search(uint64_t echo)
     say(a, "search first\n");
     hear(a, "first user query stock\n");
     expect_idle(s, echo, "after a search");
-    behave(STOCK, HOLDS);
+    set_backend(STOCK, HOLDS);
     say(a, "search again\n");
     wait_for_calls(s, STOCK, 1);
-    while_calls_are_held(true);
+    set_calls_held(true);
     expect_idle(s, echo, "while a backend thinks");
-    while_calls_are_held(false);
+    set_calls_held(false);
 }
 
 void check_idle_is_free(void)
@@ -380,10 +380,10 @@ void check_idle_is_free(void)
     struct peer *a = connect_to(s);
     uint64_t echo = cost_of_echo(s, a);
     expect_idle(s, echo, "while its client says nothing");
-    stop_listening(a);
-    size_t said = say_until_stuck(a);
+    stop_reading(a);
+    size_t said = say_until_blocked(a);
     expect_idle(s, echo, "while its client is behind");
-    listen_again(a);
+    resume_reading(a);
     hear_long_text(a, said);
     expect_idle(s, echo, "when its client has caught up");
     hang_up(a);
@@ -398,27 +398,27 @@ void check_idle_is_free(void)
     hear(b, "hello\n");
     wait_asleep(s);
     freeze(s);
-    stop_listening(b);
+    stop_reading(b);
     char *text = long_text(48 * 1024);
     said = say_what_fits(b, text, 48 * 1024);
     finish_saying(b);
     thaw(s);
     expect_idle(s, echo, "while its client is behind, and has finished saying");
-    listen_again(b);
+    resume_reading(b);
     hear_bytes(b, text, said);
     free(text);
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
 
-void expect_farewell(struct server *s, struct ending e, int connections, size_t bytes)
+void expect_summary_line(struct server *s, struct ending e, int connections, size_t bytes)
 {
     char farewell[100], expected[120];
     if (strstr(e.err, "kill(-1, ") != NULL)
         fail_check(s, "no signal to anybody but the server's own children",
                    "kill(-1, ...), a signal to every process that you have");
     if (e.by_signal || e.code != 0)
-        fail_check(s, "exit status 0 after SIGTERM or SIGINT", "%s", says_how_it_ended(s));
+        fail_check(s, "exit status 0 after SIGTERM or SIGINT", "%s", describe_ending(s));
     if (bytes == ANY_BYTES)
         snprintf(farewell, sizeof farewell, "served %d connections, ", connections);
     else
@@ -440,7 +440,7 @@ static void counts_what_was_sent(void)
     enum { LAST_TRY = 3072 }; /* who tries once more to send may find so much room, at most */
     struct server *s = start_server(.faults = "small_buffers");
     struct peer *c = connect_small(s);
-    stop_listening(c);
+    stop_reading(c);
     wait_asleep(s);
     freeze(s); /* what it receives first is more than the kernel will take back */
     char *words = long_text(MUCH);
@@ -448,13 +448,13 @@ static void counts_what_was_sent(void)
     free(words);
     wait_to_be_read(s, c, MUCH / 3);
     thaw(s);
-    said += say_until_stuck(c);
+    said += say_until_blocked(c);
     wait_asleep(s);
     bool in_send = is_sending(s);
     freeze(s);
     struct sent sent = sent_to(s, c);
     struct ending e = stop_server(s, SIGTERM);
-    expect_farewell(s, e, 1, ANY_BYTES);
+    expect_summary_line(s, e, 1, ANY_BYTES);
     unsigned long long bytes = 0;
     char expected[160];
     snprintf(expected, sizeof expected,
@@ -472,8 +472,8 @@ void check_stop(void)
 {
     struct server *s = start_server();
     wait_asleep(s);
-    bool loop = waits_for_many(s);
-    expect_farewell(s, stop_server(s, SIGTERM), 0, 0);
+    bool loop = waits_in_multiplexer(s);
+    expect_summary_line(s, stop_server(s, SIGTERM), 0, 0);
 
     s = start_server();
     struct peer *a = connect_to(s);
@@ -489,31 +489,30 @@ void check_stop(void)
     hear_bytes(b, text, 960);
     free(text);
     wait_reading_from(s, b);
-    expect_farewell(s, stop_server(s, SIGINT), 2, 976);
-    hear_any_end(b);
+    expect_summary_line(s, stop_server(s, SIGINT), 2, 976);
+    hear_eof_or_reset(b);
 
     counts_what_was_sent();
 
     /* The signal comes at the worst of moments: nobody waits yet, and nobody looks again. */
-    hint_for_this(
-        "The signal came just before a call that waits, or just after accept() and before "
-        "anybody knew this client. Who looks at `stopping`, or finds the socket shut down, "
-        "after that?",
-        "make run FAULTS=term_before_accept=2    # or term_after_accept=1; and in a second "
-        "terminal:\nsleep 3 | nc 127.0.0.1 9000             # the server must end by itself");
+    set_hint("The signal came just before a call that waits, or just after accept() and before "
+             "anybody knew this client. Who looks at `stopping`, or finds the socket shut down, "
+             "after that?",
+             "make run FAULTS=term_before_accept=2    # or term_after_accept=1; and in a second "
+             "terminal:\nsleep 3 | nc 127.0.0.1 9000             # the server must end by itself");
     s = start_server(.faults = "term_before_accept=2");
     struct peer *d = connect_to(s);
     struct ending e;
     if (one_at_a_time)
         hang_up(d);
-    if (ended_by_fault(s, &e))
-        expect_farewell(s, e, 1, 0);
+    if (exited_by_fault(s, &e))
+        expect_summary_line(s, e, 1, 0);
     s = start_server(.faults = "term_after_accept=1");
     d = connect_to(s);
-    if (ended_by_fault(s, &e))
-        expect_farewell(s, e, 1, 0);
+    if (exited_by_fault(s, &e))
+        expect_summary_line(s, e, 1, 0);
     if (loop) {
-        hint_for_this(
+        set_hint(
             "The signal came after the loop had looked at `stopping`, just before the call that "
             "waits: a flag alone wakes nobody. Leave something that the call finds ready: a "
             "listener that is shut down, a byte in a pipe; or let pselect or epoll_pwait open the "
@@ -524,10 +523,10 @@ void check_stop(void)
         d = connect_to(s);
         if (one_at_a_time)
             hang_up(d);
-        if (ended_by_fault(s, &e))
-            expect_farewell(s, e, 1, 0);
+        if (exited_by_fault(s, &e))
+            expect_summary_line(s, e, 1, 0);
     }
-    hint_for_this(NULL, NULL);
+    set_hint(NULL, NULL);
     if (one_at_a_time)
         return;
 
@@ -541,9 +540,9 @@ void check_stop(void)
     hang_up(clients[0]);
     for (int i = 1; i < 5; i++)
         wait_reading_from(s, clients[i]);
-    expect_farewell(s, stop_server(s, SIGTERM), 5, 55);
+    expect_summary_line(s, stop_server(s, SIGTERM), 5, 55);
     for (int i = 1; i < 5; i++)
-        hear_any_end(clients[i]);
+        hear_eof_or_reset(clients[i]);
 }
 
 /* ---- several at once: from lab 2 on ------------------------------------------------------- */
@@ -566,14 +565,14 @@ static void keeps_apart(struct server *s)
         stars[i] = stars[i] == '\n' ? '\n' : '*';
     freeze(s);
     size_t said = say_what_fits(b, words, SIZE);
-    stop_listening(b);
+    stop_reading(b);
     thaw(s);
     wait_asleep(s);
     freeze(s);
     size_t said_by_c = say_what_fits(c, stars, SIZE);
     thaw(s);
     hear_bytes(c, stars, said_by_c);
-    listen_again(b);
+    resume_reading(b);
     hear_bytes(b, words, said);
     free(words);
     free(stars);
@@ -586,8 +585,8 @@ void check_silent_client(void)
     wait_reading_from(s, a);
     someone_else_is_served(s);
     struct peer *b = connect_to(s);
-    stop_listening(b);
-    size_t said = say_until_stuck(b);
+    stop_reading(b);
+    size_t said = say_until_blocked(b);
     someone_else_is_served(s);
     /* Other words, and many: what waits for b must not be in the same place. */
     enum { SIZE = 100000 };
@@ -602,7 +601,7 @@ void check_silent_client(void)
     hear_bytes(c, stars, SIZE);
     free(stars);
     hang_up(c);
-    listen_again(b);
+    resume_reading(b);
     hear_long_text(b, said);
     say(a, "at last\n");
     hear(a, "at last\n");
@@ -649,8 +648,8 @@ void check_one_thread(void)
         say(clients[i], "hello\n");
         hear(clients[i], "hello\n");
     }
-    stop_listening(clients[0]);
-    say_until_stuck(clients[0]);
+    stop_reading(clients[0]);
+    say_until_blocked(clients[0]);
     expect_processes(s, 1, "one process for all clients");
     expect_threads(s, 1, "one thread for all clients");
 }
@@ -666,8 +665,8 @@ void check_slow_reader(void)
     wait_asleep(s);
     uint64_t before = memory_of(s);
     struct peer *a = connect_to(s);
-    stop_listening(a);
-    size_t said = say_until_stuck(a);
+    stop_reading(a);
+    size_t said = say_until_blocked(a);
     uint64_t more = memory_of(s) - before;
     if (said >= 64 * 1024 * 1024 || (more > bound && more < UINT64_MAX / 2))
         fail_check(s, "a server that reads no more from a client who is behind (64 KiB, about)",
@@ -675,17 +674,17 @@ void check_slow_reader(void)
                    (unsigned long long)more / 1024);
     say(b, "meanwhile\n");
     hear(b, "meanwhile\n");
-    listen_again(a);
+    resume_reading(a);
     hear_long_text(a, said);
     say(a, "on we go\n");
     hear(a, "on we go\n");
     /* Behind again, and it has said all: what waits must still come, and then the end. */
-    stop_listening(a);
-    said = say_until_stuck(a);
+    stop_reading(a);
+    said = say_until_blocked(a);
     finish_saying(a);
     say(b, "and again\n");
     hear(b, "and again\n");
-    listen_again(a);
+    resume_reading(a);
     hear_long_text(a, said);
     hear_end(a);
 }
@@ -748,7 +747,7 @@ void check_stopped_and_continued(void)
     s = start_server(.backends = true);
     a = connect_to(s);
     for (enum backend which = USER; which < BACKENDS; which++) {
-        behave(which, HOLDS);
+        set_backend(which, HOLDS);
         say(a, "search on\n");
         wait_for_calls(s, which, 1);
         wait_asleep(s);
@@ -757,7 +756,7 @@ void check_stopped_and_continued(void)
         wait_asleep(s);
         release(which, which == USER ? "on" : which == QUERY ? "on user" : "on user query");
         hear(a, "on user query stock\n");
-        behave(which, ANSWERS);
+        set_backend(which, ANSWERS);
     }
 }
 
@@ -807,7 +806,7 @@ int descriptors_for(int clients)
 void check_ten_thousand(void)
 {
     int count = descriptors_for(10000);
-    struct server *s = start_server(.descriptors = MOST_DESCRIPTORS);
+    struct server *s = start_server(.descriptors = MAX_DESCRIPTORS);
     struct peer **clients = calloc((size_t)count, sizeof *clients);
     char line[64];
     if (clients == NULL)
@@ -836,7 +835,7 @@ void check_flat_cost(void)
     struct peer *peers[2];
     uint64_t best[2] = {UINT64_MAX, UINT64_MAX};
     for (int i = 0; i < 2; i++) {
-        servers[i] = start_server(.descriptors = MOST_DESCRIPTORS);
+        servers[i] = start_server(.descriptors = MAX_DESCRIPTORS);
         share_one_cpu(servers[i]);
         peers[i] = connect_to(servers[i]);
         say_and_hear(peers[i], "hello\n", ECHOES);
@@ -891,21 +890,21 @@ void check_memory(void)
         struct peer *f = connect_to(s);
         say(f, "hello\n");
         hear(f, "hello\n");
-        stop_listening(e);
-        size_t said = say_until_stuck(e);
-        listen_again(e);
+        stop_reading(e);
+        size_t said = say_until_blocked(e);
+        resume_reading(e);
         hear_long_text(e, said);
-        stop_listening(e);
-        say_until_stuck(e);
+        stop_reading(e);
+        say_until_blocked(e);
         reset(e);
-        stop_listening(f);
-        say_until_stuck(f);
+        stop_reading(f);
+        say_until_blocked(f);
     }
     if (searches) {
-        behave(STOCK, REFUSES);
+        set_backend(STOCK, REFUSES);
         say(c, "search in vain\nand on\n");
         hear(c, "error: stock backend failed\nand on\n");
-        behave(STOCK, ANSWERS);
+        set_backend(STOCK, ANSWERS);
         say(c, "search again\n");
         hear(c, "again user query stock\n");
         wait_reading_from(s, c);

@@ -40,9 +40,9 @@ void register_check(const struct check *check);
     REGISTER_CHECK(NAME, POINTS, __VA_ARGS__)                                                      \
     static void check_##NAME(void)
 
-/* EVERY_LAB(name, points, title): the same for a check whose body is in every_lab.c, where its
+/* SHARED_CHECK(name, points, title): the same for a check whose body is in every_lab.c, where its
  * hint, needs and by_hand are as well; a lab may give others. */
-#define EVERY_LAB(NAME, POINTS, ...)                                                               \
+#define SHARED_CHECK(NAME, POINTS, ...)                                                            \
     extern void check_##NAME(void);                                                                \
     REGISTER_CHECK(NAME, POINTS, __VA_ARGS__)
 
@@ -92,22 +92,22 @@ struct server;
 
 enum under { PLAIN, MEMCHECK, HELGRIND };
 
-struct how {
+struct server_options {
     char nothing;            /* so that start_server() has something to begin with */
     enum under under;        /* PLAIN unless said otherwise */
     const char *faults;      /* see faults.c: "short_send=7,short_recv=100,eintr=2" */
     const char *const *argv; /* arguments instead of "0"; ends with NULL */
-    int descriptors;         /* RLIMIT_NOFILE, soft and hard; MOST_DESCRIPTORS: as many as can be */
+    int descriptors;         /* RLIMIT_NOFILE, soft and hard; MAX_DESCRIPTORS: as many as can be */
     int taken;               /* /dev/null is open on 3 to this number - 1 */
     bool may_fail_to_start;  /* do not wait for "listening on" */
     bool backends;           /* labs 6 to 8: it is told the ports of three backends */
 };
 
-#define MOST_DESCRIPTORS (-1)
+#define MAX_DESCRIPTORS (-1)
 
 /* Starts the server and waits until it says that it listens. It dies with the check. */
-#define start_server(...) start_server_how((struct how){0, __VA_ARGS__})
-struct server *start_server_how(struct how how);
+#define start_server(...) start_server_with((struct server_options){0, __VA_ARGS__})
+struct server *start_server_with(struct server_options how);
 
 struct ending {
     bool by_signal;
@@ -116,14 +116,14 @@ struct ending {
     const char *err; /* the last 64 KiB of its standard error; owned by the server */
 };
 
-const char *says_how_it_ended(struct server *s); /* "exit status 1", "killed by SIGPIPE" */
+const char *describe_ending(struct server *s); /* "exit status 1", "killed by SIGPIPE" */
 
 /* Waits for the server to end by itself; stop_server sends `sig` first, and lets it go on if it is
  * frozen. */
 struct ending ended(struct server *s);
 /* The same, for a server whose fault sends it SIGTERM at a certain moment. True when it has ended;
  * false when that moment never came, for the server makes no such call. */
-bool ended_by_fault(struct server *s, struct ending *e);
+bool exited_by_fault(struct server *s, struct ending *e);
 struct ending stop_server(struct server *s, int sig);
 
 /* What it has printed there so far, the last 64 KiB; owned by the server. */
@@ -151,23 +151,23 @@ void say(struct peer *p, const char *text);
 void say_bytes(struct peer *p, const void *data, size_t size);
 /* Says long text, as much as fits without hearing anything. Returns the bytes said when the server
  * is seen to be behind: asleep, with no more room on the way to it. hear_long_text() hears that. */
-size_t say_until_stuck(struct peer *p);
+size_t say_until_blocked(struct peer *p);
 /* Says it, but to a server that may have ended the connection meanwhile. */
 void try_to_say(struct peer *p, const char *text);
 /* Says at most `size` bytes, as many as fit right now, and later the rest of their last line, for a
  * server may speak in lines (of 64 bytes: long_text). Returns how many. For frozen servers. */
 size_t say_what_fits(struct peer *p, const void *data, size_t size);
 
-void stop_listening(struct peer *p); /* from now on it does not read ... */
-void listen_again(struct peer *p);   /* ... and now it does */
+void stop_reading(struct peer *p);   /* from now on it does not read ... */
+void resume_reading(struct peer *p); /* ... and now it does */
 
 void hear(struct peer *p, const char *text);
 void hear_bytes(struct peer *p, const void *data, size_t size);
 void say_and_hear(struct peer *p, const char *text, int times);
 void hear_long_text(struct peer *p, size_t size);
-void hear_end(struct peer *p);      /* FIN, after which nothing came; a reset is a failure */
-void hear_any_end(struct peer *p);  /* FIN or RST, after which nothing came */
-size_t heard(const struct peer *p); /* bytes that have come and were not asked for by hear() */
+void hear_end(struct peer *p);          /* FIN, after which nothing came; a reset is a failure */
+void hear_eof_or_reset(struct peer *p); /* FIN or RST, after which nothing came */
+size_t heard(const struct peer *p);     /* bytes that have come and were not asked for by hear() */
 
 void finish_saying(struct peer *p); /* half-close: FIN, but still listens */
 void hang_up(struct peer *p);       /* close: FIN, and a reset for whatever comes after */
@@ -179,24 +179,24 @@ void reset(struct peer *p);         /* RST */
  * and its name: "red shoes" becomes "red shoes user". A new server finds all three so. */
 enum backend { USER, QUERY, STOCK, BACKENDS };
 
-enum manner {
+enum backend_mode {
     ANSWERS,
-    SAYS_MORE,       /* answers, and says more behind the newline */
-    IN_PIECES,       /* each when the one before has been read, the newline alone */
-    SLOW,            /* answers after half a second, which is no fault */
-    HOLDS,           /* answers when it is told to: release() */
-    HOLDS_HALF,      /* the same, but half of the answer is there at once */
-    DRIPS,           /* a byte now and then, and never a newline */
-    CLOSES,          /* hangs up when it has been asked */
-    BREAKS_OFF,      /* hangs up when all but the newline is said */
-    REFUSES,         /* connect fails */
-    DOES_NOT_ACCEPT, /* connect hangs */
+    ANSWERS_WITH_EXTRA,    /* answers, and says more behind the newline */
+    IN_PIECES,             /* each when the one before has been read, the newline alone */
+    SLOW,                  /* answers after half a second, which is no fault */
+    HOLDS,                 /* answers when it is told to: release() */
+    HOLDS_HALF,            /* the same, but half of the answer is there at once */
+    TRICKLES,              /* a byte now and then, and never a newline */
+    CLOSES,                /* hangs up when it has been asked */
+    CLOSES_BEFORE_NEWLINE, /* hangs up when all but the newline is said */
+    REFUSES,               /* connect fails */
+    DOES_NOT_ACCEPT,       /* connect hangs */
 };
 
 /* From now on, for calls that come. */
-void behave(enum backend b, enum manner manner);
-/* The same, with this text instead of its usual answer; until behave(). Not copied. */
-void says(enum backend b, const void *text, size_t size);
+void set_backend(enum backend b, enum backend_mode manner);
+/* The same, with this text instead of its usual answer; until set_backend(). Not copied. */
+void set_answer(enum backend b, const void *text, size_t size);
 /* Connections that it has had since the server was started. */
 int calls_at(enum backend b);
 /* Waits until n calls are held there; a server that sleeps and has not made them fails. */
@@ -213,11 +213,11 @@ int release_late(enum backend b);
 void wait_connecting(struct server *s, enum backend b);
 /* A server gives up a call after a second. So until further notice one that sleeps for 0.4 seconds
  * has had its chance, instead of two. */
-void while_calls_are_held(bool held);
+void set_calls_held(bool held);
 /* Waits until the server has closed all its connections to it. */
 void expect_no_calls_open(struct server *s, enum backend b);
 /* The same for all three, and for those that a search would still begin: the server sleeps. */
-void expect_searches_over(struct server *s);
+void expect_searches_finished(struct server *s);
 
 /* ---- looking at the server --------------------------------------------------------------- */
 
@@ -260,8 +260,8 @@ void expect_waiting_in(struct server *s, const char *call);
  * call but epoll_wait. WORKERS_BLOCK: that is the first thread only. Who spins is for idle_is_free.
  */
 void expect_loops_waiting(struct server *s);
-bool waits_for_many(struct server *s); /* is a thread in select, poll or epoll_wait? */
-bool is_sending(struct server *s);     /* is a thread in send, write ...? */
+bool waits_in_multiplexer(struct server *s); /* is a thread in select, poll or epoll_wait? */
+bool is_sending(struct server *s);           /* is a thread in send, write ...? */
 /* Waits until so many bytes that this client has said are there for the server to receive. Not for
  * ever: there may be less room. */
 void wait_to_be_read(struct server *s, struct peer *p, size_t size);
@@ -283,7 +283,7 @@ void expect_idle(struct server *s, uint64_t echo, const char *when);
 
 /* Adds what each thread is doing right now to the evidence, also of a check that passes; or a line.
  */
-void show_evidence(struct server *s);
+void add_thread_evidence(struct server *s);
 __attribute__((format(printf, 1, 2))) void evidence(const char *line, ...);
 
 /* ---- valgrind's word (valgrind.c) -------------------------------------------------------- */
@@ -297,7 +297,7 @@ void expect_no_data_race(struct server *s);
 /* Fails unless this is the end of a server that was stopped: exit status 0 and the right line.
  * Where the bytes cannot be known, `bytes` is ANY_BYTES. */
 #define ANY_BYTES SIZE_MAX
-void expect_farewell(struct server *s, struct ending e, int connections, size_t bytes);
+void expect_summary_line(struct server *s, struct ending e, int connections, size_t bytes);
 
 /* ---- ending a check ---------------------------------------------------------------------- */
 
@@ -310,7 +310,7 @@ __attribute__((noreturn, format(printf, 1, 2))) void grader_error(const char *wh
 
 /* For the case at hand: another hint and other commands than the check's, until the next case.
  * Literals; NULL: the check's again. */
-void hint_for_this(const char *hint, const char *by_hand);
+void set_hint(const char *hint, const char *by_hand);
 
 /* Adds a sentence to "what was asked". Most functions above do so by themselves. */
 __attribute__((format(printf, 1, 2))) void asked(const char *what, ...);

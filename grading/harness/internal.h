@@ -42,7 +42,7 @@ struct source {
 void watch(struct source *source, uint32_t events); /* 0: not now */
 void unwatch(struct source *source);
 
-struct patience {
+struct wait {
     struct server *server;
     double since, quiet_since, looked;
     uint64_t cpu, cpu_at_start;
@@ -51,14 +51,14 @@ struct patience {
     const char *why;       /* "then nothing for 2 seconds, while the server was asleep" */
 };
 
-void catch_up(void); /* takes in what is there already, without waiting */
-double now(void);    /* seconds, monotonic */
-struct patience patience_with(struct server *s);
+void process_pending(void); /* takes in what is there already, without waiting */
+double now(void);           /* seconds, monotonic */
+struct wait begin_wait(struct server *s);
 /* Serves peers and server for some milliseconds. False when it is time to give up. */
-bool wait_a_little(struct patience *p);
-bool calls_are_held(void); /* while_calls_are_held() said so */
+bool continue_wait(struct wait *p);
+bool calls_are_held(void); /* set_calls_held() said so */
 /* Once in a process: before the first check. Returns NULL, or why this machine can't grade. */
-const char *machine_fault(void);
+const char *machine_problem(void);
 
 /* ---- server.c ---- */
 
@@ -74,11 +74,11 @@ struct server *server_after(struct server *s); /* all servers of this check; NUL
 
 /* ---- peer.c ---- */
 
-void name_from_a_again(void);
+void restart_peer_names(void);
 /* Describes the peer with this local port, as "client A"; NULL if there is none. */
 const char *peer_name_at(int port);
 /* "which has said nothing", or NULL. */
-const char *peer_story_at(int port);
+const char *peer_state_at(int port);
 int peer_port(const struct peer *p);
 const char *peer_name(const struct peer *p);
 
@@ -93,7 +93,7 @@ bool is_filler(int port); /* of a connection that fills a backlog, DOES_NOT_ACCE
 
 /* ---- look.c ---- */
 
-enum { MOST_TASKS = 1200 };
+enum { MAX_TASKS = 1200 };
 
 struct task {
     pid_t pid, tid;
@@ -103,7 +103,7 @@ struct task {
 };
 
 /* The server's processes and threads right now; returns how many there are, at most `most`. */
-int look_at(struct server *s, struct task *tasks, int most);
+int read_tasks(struct server *s, struct task *tasks, int most);
 /* The same for processes only: pids of the server and all that descends from it. */
 int processes_of(struct server *s, pid_t *pids, int most);
 bool all_asleep(struct server *s);
@@ -114,17 +114,18 @@ int socket_port_of(pid_t pid, int remote_port); /* local port of pid's connectio
 
 /* ---- room.c ---- */
 
-extern const char *room_arguments; /* the file with bwrap's arguments for a room, or NULL: none */
+extern const char
+    *sandbox_arguments; /* the file with bwrap's arguments for a room, or NULL: none */
 
 /* fork(), but the child is in a room of its own (namespaces). Not for a child that has to return:
  * nothing of what it was before is in its sight. */
-pid_t fork_into_room(void);
+pid_t fork_into_sandbox(void);
 
 /* ---- keeper.c ---- */
 
 /* Runs work() in a grandchild and returns its result. Whatever happens to this process, to the
  * one between or to work() itself, every process that came from work() is killed and reaped. */
-int under_a_keeper(int (*work)(void));
+int run_supervised(int (*work)(void));
 /* Kills all descendants of this process, which must be a subreaper. */
 void kill_descendants(void);
 

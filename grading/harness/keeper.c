@@ -104,7 +104,7 @@ static void nothing(int sig)
     (void)sig;
 }
 
-int under_a_keeper(int (*work)(void))
+int run_supervised(int (*work)(void))
 {
     static const int to_hear[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
     sigset_t heard, before;

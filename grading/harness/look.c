@@ -186,7 +186,7 @@ static int look_at_process(pid_t pid, struct task *tasks, int most)
     return found;
 }
 
-int look_at(struct server *s, struct task *tasks, int most)
+int read_tasks(struct server *s, struct task *tasks, int most)
 {
     static pid_t pids[MOST_PROCESSES];
     int processes = processes_of(s, pids, MOST_PROCESSES), found = 0;
@@ -203,11 +203,11 @@ static bool is_asleep(const struct server *s, const struct task *task)
     return (task->state == 'S' && task->call != -1) || (dead && task->pid != pid_of(s));
 }
 
-static struct task seen[MOST_TASKS];
+static struct task seen[MAX_TASKS];
 
 bool all_asleep(struct server *s)
 {
-    int n = look_at(s, seen, MOST_TASKS);
+    int n = read_tasks(s, seen, MAX_TASKS);
     for (int i = 0; i < n; i++)
         if (!is_asleep(s, &seen[i]))
             return false;
@@ -216,7 +216,7 @@ bool all_asleep(struct server *s)
 
 int count_threads(struct server *s)
 {
-    int n = look_at(s, seen, MOST_TASKS), alive = 0;
+    int n = read_tasks(s, seen, MAX_TASKS), alive = 0;
     for (int i = 0; i < n; i++)
         alive += seen[i].state != 'Z' && seen[i].state != 'X';
     return alive;
@@ -225,7 +225,7 @@ int count_threads(struct server *s)
 void share_one_cpu(struct server *s)
 {
     cpu_set_t may, one;
-    int cpu = 0, n = look_at(s, seen, MOST_TASKS);
+    int cpu = 0, n = read_tasks(s, seen, MAX_TASKS);
     if (sched_getaffinity(0, sizeof may, &may) == -1)
         grader_error("sched_getaffinity: %s", strerror(errno));
     while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &may))
@@ -500,7 +500,7 @@ static void say_what_it_does(char *text, size_t size, const struct task *task)
         snprintf(text, size, "in %s", calls[i].name);
     else {
         int port = client_port(task);
-        const char *story = port != 0 ? peer_story_at(port) : NULL;
+        const char *story = port != 0 ? peer_state_at(port) : NULL;
         name_descriptor(descriptor, sizeof descriptor, task->pid, (int)task->arg[0]);
         snprintf(text, size, "in %s(%s)%s%s", calls[i].name, descriptor, story != NULL ? ", " : "",
                  story != NULL ? story : "");
@@ -566,10 +566,10 @@ void gather_evidence(struct server *s)
     for (double start = now(); now() - start < 0.3 && !has_ended(s) && !all_asleep(s);)
         usleep(5000);
     if (has_ended(s)) {
-        evidence("the server has ended: %s", says_how_it_ended(s));
+        evidence("the server has ended: %s", describe_ending(s));
     } else {
         read_connections();
-        tell_of_tasks(look_at(s, seen, MOST_TASKS));
+        tell_of_tasks(read_tasks(s, seen, MAX_TASKS));
         tell_of_queues(s);
     }
     const char *err = standard_error_of(s);
@@ -582,7 +582,7 @@ void gather_evidence(struct server *s)
     }
 }
 
-void show_evidence(struct server *s)
+void add_thread_evidence(struct server *s)
 {
     gather_evidence(s);
 }
@@ -595,7 +595,7 @@ enum { SPINS_NANOSECONDS = 500 * 1000 * 1000 };
 /* How often its threads have been put on a CPU: the third number of schedstat. */
 static uint64_t times_run(struct server *s)
 {
-    int n = look_at(s, seen, MOST_TASKS);
+    int n = read_tasks(s, seen, MAX_TASKS);
     uint64_t sum = 0;
     for (int i = 0; i < n; i++) {
         char text[100];
@@ -620,20 +620,20 @@ static bool all_asleep_at_once(struct server *s)
 void wait_asleep(struct server *s)
 {
     enum { MOST_NAPS = 10 }; /* in a row: then it is one that polls */
-    struct patience p = patience_with(s);
-    for (int naps = 0; naps < MOST_NAPS && !all_asleep_at_once(s) && wait_a_little(&p);
+    struct wait p = begin_wait(s);
+    for (int naps = 0; naps < MOST_NAPS && !all_asleep_at_once(s) && continue_wait(&p);
          naps = all_asleep(s) ? naps + 1 : 0)
         if (p.cpu_at_start != UINT64_MAX && cpu_time(s) > p.cpu_at_start + SPINS_NANOSECONDS)
             break;
     if (has_ended(s))
         fail_check(s, "the server asleep in a system call, for nothing happens", "%s", p.why);
-    catch_up();
+    process_pending();
 }
 
 /* Who reads /proc/PID/fd takes hold of each file for a moment. If the server closes one just then,
  * it stays open that long, and stays in epoll's set: an event may come for what the server has
  * freed. So nobody looks before the server sleeps. For one that never does nobody waits. */
-static bool may_look(struct server *s, const struct patience *p)
+static bool may_look(struct server *s, const struct wait *p)
 {
     return all_asleep(s) ||
            (p->cpu_at_start != UINT64_MAX && cpu_time(s) > p->cpu_at_start + SPINS_NANOSECONDS);
@@ -661,7 +661,7 @@ static bool is_in(const struct task *task, enum kind kind, struct peer *client)
 static pid_t process_in(struct server *s, enum kind kind, struct peer *client)
 {
     read_connections();
-    int n = look_at(s, seen, MOST_TASKS);
+    int n = read_tasks(s, seen, MAX_TASKS);
     for (int i = n - 1; i >= 0; i--) /* children first */
         if (is_in(&seen[i], kind, client))
             return seen[i].pid;
@@ -673,8 +673,8 @@ static pid_t process_in(struct server *s, enum kind kind, struct peer *client)
 static void wait_in(struct server *s, enum kind kind, struct peer *client)
 {
     static const double most_seconds = 3;
-    struct patience p = patience_with(s);
-    while (!(may_look(s, &p) && process_in(s, kind, client) != -1) && wait_a_little(&p) &&
+    struct wait p = begin_wait(s);
+    while (!(may_look(s, &p) && process_in(s, kind, client) != -1) && continue_wait(&p) &&
            now() - p.since < most_seconds)
         ;
 }
@@ -682,7 +682,7 @@ static void wait_in(struct server *s, enum kind kind, struct peer *client)
 /* Is every thread asleep in a call of this name? */
 static bool all_in(struct server *s, const char *call)
 {
-    int n = look_at(s, seen, MOST_TASKS);
+    int n = read_tasks(s, seen, MAX_TASKS);
     for (int i = 0; i < n; i++) {
         int number = call_index(seen[i].call);
         if (!is_asleep(s, &seen[i]) || number == -1 || strcmp(calls[number].name, call) != 0)
@@ -693,21 +693,21 @@ static bool all_in(struct server *s, const char *call)
 
 void expect_waiting_in(struct server *s, const char *call)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     char expected[100];
     while (!all_in(s, call))
-        if (!wait_a_little(&p)) {
+        if (!continue_wait(&p)) {
             snprintf(expected, sizeof expected, "the server waiting in %s, and nowhere else", call);
             if (has_ended(s) || all_asleep(s))
                 fail_check(s, expected, "it waits elsewhere: %s", p.why);
-            hint_for_this("The loop goes round and round: the call that should wait comes back at "
-                          "once, each time. Who is ready, and why is nothing done about it?",
-                          "make run                    # and in a second terminal:\n"
-                          "sleep 5 | nc 127.0.0.1 9000 &\n"
-                          "timeout 1 strace -p $(pgrep -nf 'server 9000') 2>&1 | tail -n 20");
+            set_hint("The loop goes round and round: the call that should wait comes back at "
+                     "once, each time. Who is ready, and why is nothing done about it?",
+                     "make run                    # and in a second terminal:\n"
+                     "sleep 5 | nc 127.0.0.1 9000 &\n"
+                     "timeout 1 strace -p $(pgrep -nf 'server 9000') 2>&1 | tail -n 20");
             fail_check(s, expected, "it does not wait at all: %s", p.why);
         }
-    catch_up();
+    process_pending();
 }
 
 bool workers_block;
@@ -723,10 +723,10 @@ static bool sleeps_elsewhere(struct server *s, const struct task *task)
 void expect_loops_waiting(struct server *s)
 {
     static const char expected[] = "the thread that serves the clients waits in epoll_wait only";
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     for (;;) {
         bool all = true;
-        int n = look_at(s, seen, MOST_TASKS);
+        int n = read_tasks(s, seen, MAX_TASKS);
         for (int i = 0; i < n; i++) {
             if (sleeps_elsewhere(s, &seen[i]))
                 fail_check(s, expected, "it sleeps in another call");
@@ -735,14 +735,14 @@ void expect_loops_waiting(struct server *s)
         if ((all && n > 0) ||
             (p.cpu_at_start != UINT64_MAX && cpu_time(s) > p.cpu_at_start + SPINS_NANOSECONDS))
             return;
-        if (!wait_a_little(&p))
+        if (!continue_wait(&p))
             fail_check(s, expected, "it does not: %s", p.why);
     }
 }
 
 void wait_connecting(struct server *s, enum backend b)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     char expected[80];
     for (;;) {
         read_connections();
@@ -750,7 +750,7 @@ void wait_connecting(struct server *s, enum backend b)
             if (connections[i].state == SYN_SENT && connections[i].remote == backend_port(b) &&
                 !is_filler(connections[i].local))
                 return;
-        if (!wait_a_little(&p)) {
+        if (!continue_wait(&p)) {
             snprintf(expected, sizeof expected, "a connection to the %s backend on its way",
                      backend_name_at(backend_port(b)));
             fail_check(s, expected, "none: %s", p.why);
@@ -763,9 +763,9 @@ void wait_reading_from(struct server *s, struct peer *client)
     wait_in(s, READS, client);
 }
 
-bool waits_for_many(struct server *s)
+bool waits_in_multiplexer(struct server *s)
 {
-    int n = look_at(s, seen, MOST_TASKS);
+    int n = read_tasks(s, seen, MAX_TASKS);
     for (int i = 0; i < n; i++)
         if (kind_of(seen[i].call) == POLLS)
             return true;
@@ -774,7 +774,7 @@ bool waits_for_many(struct server *s)
 
 bool is_sending(struct server *s)
 {
-    int n = look_at(s, seen, MOST_TASKS);
+    int n = read_tasks(s, seen, MAX_TASKS);
     for (int i = 0; i < n; i++)
         if (kind_of(seen[i].call) == WRITES)
             return true;
@@ -804,12 +804,12 @@ bool holds_connection_of(struct server *s, struct peer *client)
 void wait_to_be_read(struct server *s, struct peer *client, size_t size)
 {
     static const double most_seconds = 3;
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     const struct connection *c;
     do {
         read_connections();
         c = end_of(s, client, true);
-    } while ((c == NULL || c->to_read < size) && wait_a_little(&p) &&
+    } while ((c == NULL || c->to_read < size) && continue_wait(&p) &&
              now() - p.since < most_seconds);
 }
 
@@ -824,13 +824,13 @@ struct sent sent_to(struct server *s, struct peer *client)
 
 pid_t process_serving(struct server *s, struct peer *client)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     char expected[100];
     do {
         pid_t pid = may_look(s, &p) ? process_in(s, READS, client) : -1;
         if (pid != -1)
             return pid;
-    } while (wait_a_little(&p));
+    } while (continue_wait(&p));
     snprintf(expected, sizeof expected, "a process that waits in recv for %s", peer_name(client));
     fail_check(s, expected, "none: %s", p.why);
 }
@@ -852,7 +852,7 @@ void expect_own_sockets_only(struct server *s, struct peer *client)
 
 static int living_children(struct server *s)
 {
-    int n = look_at(s, seen, MOST_TASKS), living = 0;
+    int n = read_tasks(s, seen, MAX_TASKS), living = 0;
     for (int i = 0; i < n; i++)
         living += seen[i].pid != pid_of(s) && seen[i].state != 'Z' && seen[i].state != 'X';
     return living;
@@ -860,9 +860,9 @@ static int living_children(struct server *s)
 
 void wait_children_ended(struct server *s)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     while (living_children(s) > 0)
-        if (!wait_a_little(&p) && living_children(s) > 0)
+        if (!continue_wait(&p) && living_children(s) > 0)
             fail_check(s, "each child ends when its client has left", "%d go on: %s",
                        living_children(s), p.why);
 }
@@ -871,10 +871,10 @@ void wait_children_ended(struct server *s)
 static void expect_count(struct server *s, int (*count)(struct server *), const char *what, int n,
                          const char *why)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     char expected[200];
     for (int have; (have = count(s)) != n;)
-        if (!wait_a_little(&p)) {
+        if (!continue_wait(&p)) {
             snprintf(expected, sizeof expected, "%d %s: %s", n, what, why);
             fail_check(s, expected, "%d: %s", have, p.why);
         }
@@ -892,9 +892,9 @@ void expect_processes(struct server *s, int n, const char *why)
 
 void expect_descriptors(struct server *s, int most, const char *why)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     for (int n; !may_look(s, &p) || (n = count_descriptors(s)) > most;)
-        if (!wait_a_little(&p) && (n = count_descriptors(s)) > most) {
+        if (!continue_wait(&p) && (n = count_descriptors(s)) > most) {
             char text[200];
             char path[64], name[300];
             snprintf(text, sizeof text, "%d open descriptors: %s", most, why);
@@ -927,11 +927,11 @@ static const char *unrest(struct server *s, uint64_t echo)
     uint64_t before = cpu_time(s), runs_before = times_run(s), all_used = 0, all_runs = 0;
     double begin = now(), start = begin, looked; /* between the looks, however long they take */
     do {
-        struct patience p = patience_with(s);
-        wait_a_little(&p);
+        struct wait p = begin_wait(s);
+        continue_wait(&p);
         looked = now();
         if (has_ended(s)) {
-            snprintf(text, sizeof text, "the server ended: %s", says_how_it_ended(s));
+            snprintf(text, sizeof text, "the server ended: %s", describe_ending(s));
             return text;
         }
         uint64_t used = cpu_time(s) - before, runs = times_run(s) - runs_before;

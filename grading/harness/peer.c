@@ -42,7 +42,7 @@ struct peer {
 static struct peer *first, **last = &first;
 static int peer_count;
 
-void name_from_a_again(void)
+void restart_peer_names(void)
 {
     peer_count = 0;
 }
@@ -72,7 +72,7 @@ const char *peer_name_at(int port)
     return p == NULL ? NULL : p->name;
 }
 
-const char *peer_story_at(int port)
+const char *peer_state_at(int port)
 {
     static char text[160];
     struct peer *p = peer_at(port);
@@ -254,11 +254,11 @@ static _Noreturn void fail_to_connect(struct server *s)
 {
     static const char expected[] = "a connection for each client that comes";
     const char *error = strerror(errno);
-    struct patience patience = patience_with(s);
-    while (wait_a_little(&patience) && now() - patience.since < 0.3)
+    struct wait patience = begin_wait(s);
+    while (continue_wait(&patience) && now() - patience.since < 0.3)
         ;
     if (has_ended(s))
-        fail_check(s, expected, "none (%s): the server had ended, %s", error, says_how_it_ended(s));
+        fail_check(s, expected, "none (%s): the server had ended, %s", error, describe_ending(s));
     fail_check(s, expected, "connect: %s", error);
 }
 
@@ -278,7 +278,7 @@ static struct peer *connect_with(struct server *s, bool small)
                   setsockopt(p->in.fd, IPPROTO_TCP, TCP_MAXSEG, &(int){536}, sizeof(int)) == -1))
         grader_error("setsockopt: %s", strerror(errno));
     /* Not connect until it returns 0: a second connect says EISCONN when the first is through. */
-    struct patience patience = patience_with(s);
+    struct wait patience = begin_wait(s);
     bool over = false;
     while (connect(p->in.fd, (struct sockaddr *)&address, size) == -1 && errno != EISCONN) {
         if (errno == EADDRNOTAVAIL)
@@ -288,7 +288,7 @@ static struct peer *connect_with(struct server *s, bool small)
         if (over)
             fail_check(s, "a connection for each client that comes", "none: %s", patience.why);
         watch(&p->in, EPOLLOUT);
-        over = !wait_a_little(&patience);
+        over = !continue_wait(&patience);
     }
     if (getsockname(p->in.fd, (struct sockaddr *)&address, &size) == -1)
         grader_error("getsockname: %s", strerror(errno));
@@ -350,11 +350,11 @@ struct peer *connect_with_nc(struct server *s)
     p->out.fd = in[1];
     p->in.fd = out[0];
     update(p);
-    struct patience patience = patience_with(s);
+    struct wait patience = begin_wait(s);
     /* It takes a moment to begin; where it stands is seen in its socket, not on the screen. */
     while ((p->port = socket_port_of(p->nc, port_of(s))) == -1) {
         siginfo_t info = {0};
-        bool over = !wait_a_little(&patience) && patience.since + 20 < now();
+        bool over = !continue_wait(&patience) && patience.since + 20 < now();
         waitid(P_PID, (id_t)p->nc, &info, WEXITED | WNOHANG | WNOWAIT);
         if (info.si_pid == p->nc && info.si_code == CLD_EXITED && info.si_status == 127)
             grader_error("nc cannot be run (Debian package netcat-openbsd)");
@@ -379,7 +379,7 @@ void say_bytes(struct peer *p, const void *data, size_t size)
     p->outbox.end += size;
     send_some(p);
     update(p);
-    struct patience patience = patience_with(p->server);
+    struct wait patience = begin_wait(p->server);
     while (waiting(&p->outbox) > 0) {
         char expected[120];
         snprintf(expected, sizeof expected, "the server reads all that %s says, %zu bytes", p->name,
@@ -387,7 +387,7 @@ void say_bytes(struct peer *p, const void *data, size_t size)
         if (p->broken)
             fail_check(p->server, expected, "it closed the connection when %zu bytes were said",
                        p->said - before);
-        if (!wait_a_little(&patience) && waiting(&p->outbox) > 0 && !p->broken)
+        if (!continue_wait(&patience) && waiting(&p->outbox) > 0 && !p->broken)
             fail_check(p->server, expected, "it took in %zu bytes: %s", p->said - before,
                        patience.why);
     }
@@ -433,12 +433,12 @@ void try_to_say(struct peer *p, const char *text)
     say_what_fits_quietly(p, text, strlen(text));
 }
 
-size_t say_until_stuck(struct peer *p)
+size_t say_until_blocked(struct peer *p)
 {
     enum { PIECE = 64 * 1024, MOST = 64 * 1024 * 1024 };
     size_t before = p->said;
     double full_since = now();
-    struct patience patience = patience_with(p->server);
+    struct wait patience = begin_wait(p->server);
     while (p->said - before < MOST && !p->broken) {
         size_t so_far = p->said;
         fill_text(room_for(&p->outbox, PIECE), p->said - before, PIECE);
@@ -447,11 +447,11 @@ size_t say_until_stuck(struct peer *p)
         p->outbox.end = p->outbox.start; /* what did not fit is made anew */
         if (p->said != so_far) {
             full_since = now();
-            patience = patience_with(p->server);
+            patience = begin_wait(p->server);
             continue;
         }
         /* No room for a while, and nobody awake to make some; or nobody who ever will. */
-        if ((now() - full_since > 0.1 && all_asleep(p->server)) || !wait_a_little(&patience))
+        if ((now() - full_since > 0.1 && all_asleep(p->server)) || !continue_wait(&patience))
             break;
     }
     /* A server may speak in lines: the rest of this one follows as soon as there is room. */
@@ -464,14 +464,14 @@ size_t say_until_stuck(struct peer *p)
     return p->said - before + rest;
 }
 
-void stop_listening(struct peer *p)
+void stop_reading(struct peer *p)
 {
     asked("%s does not read", p->name);
     p->deaf = true;
     update(p);
 }
 
-void listen_again(struct peer *p)
+void resume_reading(struct peer *p)
 {
     asked("%s reads", p->name);
     p->deaf = false;
@@ -490,7 +490,7 @@ void hear_bytes(struct peer *p, const void *data, size_t size)
     const char *wanted = data;
     size_t same = 0;
     char expected[400];
-    struct patience patience = patience_with(p->server);
+    struct wait patience = begin_wait(p->server);
     for (;;) {
         const char *got = p->inbox.data + p->inbox.start;
         size_t n = waiting(&p->inbox) < size ? waiting(&p->inbox) : size;
@@ -512,7 +512,7 @@ void hear_bytes(struct peer *p, const void *data, size_t size)
         const char *end = p->end == FIN   ? "the end of the connection (FIN)"
                           : p->end == RST ? "a reset of the connection (RST)"
                                           : NULL;
-        if (end == NULL && wait_a_little(&patience))
+        if (end == NULL && continue_wait(&patience))
             continue;
         if (waiting(&p->inbox) > n || (p->end != NOT_YET && end == NULL))
             continue; /* it came with the last look */
@@ -566,7 +566,7 @@ static void hear_end_of_kind(struct peer *p, bool reset_will_do)
     char expected[120];
     snprintf(expected, sizeof expected, "%sthe end of %s's connection%s, and no byte more",
              p->heard > 0 ? "then " : "", p->name, reset_will_do ? "" : " (FIN)");
-    struct patience patience = patience_with(p->server);
+    struct wait patience = begin_wait(p->server);
     for (;;) {
         if (waiting(&p->inbox) > 0)
             fail_check(p->server, expected, "%zu bytes more: %s", waiting(&p->inbox),
@@ -575,7 +575,7 @@ static void hear_end_of_kind(struct peer *p, bool reset_will_do)
             fail_check(p->server, expected, "a reset (RST)");
         if (p->end != NOT_YET)
             break;
-        if (!wait_a_little(&patience) && p->end == NOT_YET && waiting(&p->inbox) == 0)
+        if (!continue_wait(&patience) && p->end == NOT_YET && waiting(&p->inbox) == 0)
             fail_check(p->server, expected, "the connection stays open: %s", patience.why);
     }
     asked("%s hears the end", p->name);
@@ -586,7 +586,7 @@ void hear_end(struct peer *p)
     hear_end_of_kind(p, false);
 }
 
-void hear_any_end(struct peer *p)
+void hear_eof_or_reset(struct peer *p)
 {
     hear_end_of_kind(p, true);
 }

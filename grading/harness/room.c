@@ -29,7 +29,7 @@ enum {
     LARGEST_FILE = 1 << 26, /* bytes */
 };
 
-const char *room_arguments;
+const char *sandbox_arguments;
 
 static void limit(int what, rlim_t most)
 {
@@ -58,7 +58,7 @@ static void limit_the_room(void)
 static int arguments_in_a_pipe(void)
 {
     char text[16384];
-    int ends[2], file = open(room_arguments, O_RDONLY | O_CLOEXEC);
+    int ends[2], file = open(sandbox_arguments, O_RDONLY | O_CLOEXEC);
     ssize_t size = file != -1 ? read(file, text, sizeof text) : -1;
     bool whole = size > 0 && size < (ssize_t)sizeof text && pipe(ends) == 0 &&
                  write(ends[1], text, (size_t)size) == size;
@@ -146,7 +146,7 @@ static void join_room(pid_t inside, int out)
     _exit(0);
 }
 
-pid_t fork_into_room(void)
+pid_t fork_into_sandbox(void)
 {
     int out[2];
     pid_t child = -1, inside = open_room();

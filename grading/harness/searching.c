@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MOST = 4096 };
+enum { MAX_LINE = 4096 };
 
 bool searches;
 
@@ -18,14 +18,14 @@ static const char *const names[] = {"user", "query", "stock"};
 /* What a search for these words is answered when all is well. */
 static const char *answer_to(const char *words)
 {
-    static char text[2 * LINE_MOST];
+    static char text[2 * MAX_LINE];
     snprintf(text, sizeof text, "%s user query stock\n", words);
     return text;
 }
 
 static void expect_search(struct peer *p, const char *words)
 {
-    char line[LINE_MOST + 2];
+    char line[MAX_LINE + 2];
     snprintf(line, sizeof line, "search %s\n", words);
     say(p, line);
     hear(p, answer_to(words));
@@ -69,10 +69,10 @@ void check_lines(void)
     wait_asleep(s);
     say(a, "rch in pieces\nand more\n");
     hear(a, "error: no backends\nand more\n");
-    char *longest = letters('x', LINE_MOST);
+    char *longest = letters('x', MAX_LINE);
     say(a, longest);
     hear(a, longest);
-    say_bytes(a, longest, LINE_MOST);
+    say_bytes(a, longest, MAX_LINE);
     wait_asleep(s);
     say(a, "\n");
     hear(a, longest);
@@ -92,11 +92,11 @@ void check_thousand_in_flight(void)
     static struct peer *clients[CLIENTS];
     char text[40];
     descriptors_for(4 * CLIENTS);
-    struct server *s = start_server(.backends = true, .descriptors = MOST_DESCRIPTORS);
+    struct server *s = start_server(.backends = true, .descriptors = MAX_DESCRIPTORS);
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = connect_to(s);
     wait_asleep(s);
-    behave(USER, HOLDS);
+    set_backend(USER, HOLDS);
     freeze(s); /* a call has a second, and it should not go by while the others still ask */
     for (int i = 0; i < CLIENTS; i++) {
         snprintf(text, sizeof text, "search number %d\n", i);
@@ -128,7 +128,7 @@ void check_line_too_long(void)
 
     struct peer *a = connect_to(s);
     say(a, "before\n");
-    say(a, letters('x', LINE_MOST + 1));
+    say(a, letters('x', MAX_LINE + 1));
     hear(a, "before\nerror: line too long\n");
     hear_end(a);
     char *text = long_text(MORE);
@@ -138,23 +138,23 @@ void check_line_too_long(void)
     expect_descriptors(s, before, "as many as before that client came");
 
     struct peer *b = connect_to(s);
-    text = letters('y', 16 * LINE_MOST);
-    say_bytes(b, text, 16 * LINE_MOST); /* no newline will ever come */
+    text = letters('y', 16 * MAX_LINE);
+    say_bytes(b, text, 16 * MAX_LINE); /* no newline will ever come */
     hear(b, "error: line too long\n");
     hear_end(b);
     hang_up(b);
 
     struct peer *c = connect_to(s);
-    say_bytes(c, text, LINE_MOST + 1);
+    say_bytes(c, text, MAX_LINE + 1);
     finish_saying(c);
     hear(c, "error: line too long\n");
     hear_end(c);
 
     /* The answers to the lines before it come first. */
-    behave(USER, HOLDS);
+    set_backend(USER, HOLDS);
     struct peer *d = connect_to(s);
     say(d, "search shoes\n");
-    say(d, letters('z', LINE_MOST + 1));
+    say(d, letters('z', MAX_LINE + 1));
     wait_for_calls(s, USER, 1);
     release_all(USER);
     hear(d, "shoes user query stock\nerror: line too long\n");
@@ -163,11 +163,11 @@ void check_line_too_long(void)
 
     /* Who does not read, and whose answers wait. */
     struct peer *e = connect_small(s);
-    stop_listening(e);
-    size_t said = say_until_stuck(e);
-    listen_again(e);
+    stop_reading(e);
+    size_t said = say_until_blocked(e);
+    resume_reading(e);
     hear_long_text(e, said);
-    say_bytes(e, text, LINE_MOST + 1);
+    say_bytes(e, text, MAX_LINE + 1);
     hear(e, "error: line too long\n");
     hear_end(e);
     reset(e);
@@ -207,11 +207,11 @@ void check_search(void)
     hear_end(c);
 
     struct peer *d = connect_to(s);
-    char *longest = letters('x', LINE_MOST);
-    says(STOCK, longest, LINE_MOST + 1);
+    char *longest = letters('x', MAX_LINE);
+    set_answer(STOCK, longest, MAX_LINE + 1);
     say(d, "search the longest answer\n");
     hear(d, longest);
-    behave(STOCK, ANSWERS);
+    set_backend(STOCK, ANSWERS);
     static const char bytes[] = "search \0\1\xff\n", back[] = "\0\1\xff user query stock\n";
     say_bytes(d, bytes, sizeof bytes - 1);
     hear_bytes(d, back, sizeof back - 1);
@@ -221,7 +221,7 @@ void check_in_order(void)
 {
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s), *b = connect_to(s);
-    behave(USER, HOLDS);
+    set_backend(USER, HOLDS);
     say(a, "at once\nsearch one\nafter one\nsearch two\nafter two\n");
     hear(a, "at once\n");
     wait_for_calls(s, USER, 1);
@@ -240,7 +240,7 @@ void check_in_order(void)
                    "%zu bytes more", heard(a));
     release(USER, "two");
     hear(a, "two user query stock\nafter two\n");
-    behave(USER, ANSWERS);
+    set_backend(USER, ANSWERS);
 
     /* Many in one piece, and what is owed when the client has finished. */
     struct peer *c = connect_to(s);
@@ -255,7 +255,7 @@ void check_in_order(void)
  */
 static void echoes_go_on(struct server *s, struct peer *const *clients, int n)
 {
-    while_calls_are_held(true);
+    set_calls_held(true);
     for (int i = 0; i < n; i++) {
         say(clients[i], "meanwhile\n");
         hear(clients[i], "meanwhile\n");
@@ -265,7 +265,7 @@ static void echoes_go_on(struct server *s, struct peer *const *clients, int n)
     hear(newcomer, "a newcomer\n");
     hang_up(newcomer);
     expect_loops_waiting(s);
-    while_calls_are_held(false);
+    set_calls_held(false);
 }
 
 void check_loop_never_blocks(void)
@@ -281,10 +281,10 @@ void check_loop_never_blocks(void)
     }
     for (int i = 0; i < SEARCHING; i++)
         searching[i] = connect_to(s);
-    static const enum manner manners[] = {HOLDS, HOLDS_HALF};
+    static const enum backend_mode manners[] = {HOLDS, HOLDS_HALF};
     for (int m = 0; m < 2; m++)
         for (enum backend b = USER; b < BACKENDS; b++) {
-            behave(b, manners[m]);
+            set_backend(b, manners[m]);
             for (int i = 0; i < SEARCHING; i++) {
                 snprintf(line, sizeof line, "search %s %d\n", names[b], i);
                 if (i == SEARCHING - 1)
@@ -292,7 +292,7 @@ void check_loop_never_blocks(void)
                 say(searching[i], line);
             }
             echoes_go_on(s, echoing, ECHOING);
-            behave(b, ANSWERS);
+            set_backend(b, ANSWERS);
             release_all(b);
             for (int i = 0; i < SEARCHING; i++) {
                 snprintf(words, sizeof words, "%s %d", names[b], i);
@@ -303,7 +303,7 @@ void check_loop_never_blocks(void)
 
 void check_backend_down(void)
 {
-    static const enum manner manners[] = {REFUSES, CLOSES, BREAKS_OFF};
+    static const enum backend_mode manners[] = {REFUSES, CLOSES, CLOSES_BEFORE_NEWLINE};
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s);
     expect_search(a, "first");
@@ -311,7 +311,7 @@ void check_backend_down(void)
     int before = count_descriptors(s);
     for (int m = 0; m < 3; m++)
         for (enum backend b = USER; b < BACKENDS; b++) {
-            behave(b, manners[m]);
+            set_backend(b, manners[m]);
             int later = b == STOCK ? 0 : calls_at(STOCK);
             say(a, "search in vain\nand on\n");
             expect_error(a, b, "failed");
@@ -319,42 +319,42 @@ void check_backend_down(void)
             if (b != STOCK && calls_at(STOCK) != later)
                 fail_check(s, "no call to the stock backend when one before it has failed",
                            "%d more", calls_at(STOCK) - later);
-            behave(b, ANSWERS);
+            set_backend(b, ANSWERS);
             expect_search(a, "in luck");
         }
 
     /* An answer has the same limit as a line. */
-    char *longest = letters('x', LINE_MOST + 1);
-    says(QUERY, longest, LINE_MOST + 2);
+    char *longest = letters('x', MAX_LINE + 1);
+    set_answer(QUERY, longest, MAX_LINE + 2);
     say(a, "search too much\n");
     expect_error(a, QUERY, "failed");
-    says(QUERY, longest, LINE_MOST + 1); /* and no newline comes */
+    set_answer(QUERY, longest, MAX_LINE + 1); /* and no newline comes */
     say(a, "search too much\n");
     expect_error(a, QUERY, "failed");
-    behave(QUERY, ANSWERS);
+    set_backend(QUERY, ANSWERS);
 
     struct peer *b = connect_to(s);
-    behave(USER, REFUSES);
+    set_backend(USER, REFUSES);
     say(b, "search without a newline");
     finish_saying(b);
     hear(b, "error: user backend failed");
     hear_end(b);
-    behave(USER, ANSWERS);
+    set_backend(USER, ANSWERS);
     expect_search(a, "last");
     expect_descriptors(s, before, "as many as before those searches");
 }
 
 /* The first client's search hangs at user, the second's at query, the third's at stock: one second
  * for all three. */
-static void hang_at_each(struct server *s, struct peer *const *clients, enum manner manner)
+static void hang_at_each(struct server *s, struct peer *const *clients, enum backend_mode manner)
 {
     char line[40];
     for (enum backend b = USER; b < BACKENDS; b++) {
-        behave(b, manner);
+        set_backend(b, manner);
         snprintf(line, sizeof line, "search hangs at %s\n", names[b]);
         say(clients[b], line);
         wait_for_calls(s, b, 1);
-        behave(b, ANSWERS);
+        set_backend(b, ANSWERS);
     }
 }
 
@@ -371,34 +371,34 @@ void check_backend_hangs(void)
 
     hang_at_each(s, clients, HOLDS);
     /* Nobody is let in there: now it is connect that takes its time, and nobody else's. */
-    behave(QUERY, DOES_NOT_ACCEPT);
+    set_backend(QUERY, DOES_NOT_ACCEPT);
     say(clients[FOURTH], "search nobody there\n");
     wait_connecting(s, QUERY);
     echoes_go_on(s, clients + FOURTH + 1, 1);
     for (enum backend b = USER; b < BACKENDS; b++)
         expect_error(clients[b], b, "timed out");
     expect_error(clients[FOURTH], QUERY, "timed out");
-    behave(QUERY, ANSWERS);
+    set_backend(QUERY, ANSWERS);
     expect_search(clients[0], "after that");
 
     /* All that can search were late by now, which says nothing about the next call: errno stays
      * what it was. */
-    behave(USER, CLOSES);
+    set_backend(USER, CLOSES);
     for (int i = 0; i < CLIENTS; i++)
         say(clients[i], "search in vain\n");
     for (int i = 0; i < CLIENTS; i++)
         expect_error(clients[i], USER, "failed");
 
-    hang_at_each(s, clients, DRIPS);
+    hang_at_each(s, clients, TRICKLES);
     /* Each call has a second of its own: three times half of it is fine. */
     for (enum backend b = USER; b < BACKENDS; b++)
-        behave(b, SLOW);
+        set_backend(b, SLOW);
     say(clients[FOURTH], "search slow, but in time\n");
     for (enum backend b = USER; b < BACKENDS; b++)
         expect_error(clients[b], b, "timed out");
     hear(clients[FOURTH], answer_to("slow, but in time"));
     for (enum backend b = USER; b < BACKENDS; b++)
-        behave(b, ANSWERS);
+        set_backend(b, ANSWERS);
     expect_search(clients[0], "after that");
     expect_descriptors(s, before, "as many as before those searches");
 }
@@ -408,10 +408,10 @@ void check_backend_in_pieces(void)
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s);
     for (enum backend b = USER; b < BACKENDS; b++)
-        behave(b, IN_PIECES);
+        set_backend(b, IN_PIECES);
     expect_search(a, "in pieces");
     for (enum backend b = USER; b < BACKENDS; b++)
-        behave(b, SAYS_MORE);
+        set_backend(b, ANSWERS_WITH_EXTRA);
     expect_search(a, "and more");
     say(a, "hello\n");
     hear(a, "hello\n");
@@ -428,7 +428,7 @@ enum moment { ALONE, LATER, AFTER, BEFORE };
 static void leaves(struct server *s, enum backend b, bool by_reset, enum moment when)
 {
     struct peer *a = connect_to(s);
-    behave(b, HOLDS);
+    set_backend(b, HOLDS);
     say(a, "search for somebody who leaves\n");
     wait_for_calls(s, b, 1);
     wait_asleep(s);
@@ -447,15 +447,15 @@ static void leaves(struct server *s, enum backend b, bool by_reset, enum moment 
         thaw(s);
     wait_asleep(s);
     if (when == ALONE) {
-        behave(b, ANSWERS);
+        set_backend(b, ANSWERS);
         release_late(b);
-        expect_searches_over(s);
+        expect_searches_finished(s);
     }
     struct peer *newcomer = connect_to(s);
     wait_asleep(s);
-    behave(b, ANSWERS);
+    set_backend(b, ANSWERS);
     release_late(b);
-    expect_searches_over(s);
+    expect_searches_finished(s);
     say(newcomer, "I am somebody else\n");
     hear(newcomer, "I am somebody else\n");
     expect_search(newcomer, "somebody else");
@@ -477,7 +477,7 @@ static void leave_in_all_ways(struct server *s)
 /* A reset is told also to who waits for nothing, again and again. */
 static void idle_while_it_is_gone(struct server *s, uint64_t echo)
 {
-    behave(STOCK, HOLDS);
+    set_backend(STOCK, HOLDS);
     for (int way = 0; way < 3; way++) {
         struct peer *b = connect_to(s);
         say(b, "search and leave\n");
@@ -487,19 +487,19 @@ static void idle_while_it_is_gone(struct server *s, uint64_t echo)
         wait_asleep(s);
         if (way != 1)
             reset(b);
-        while_calls_are_held(true);
+        set_calls_held(true);
         expect_idle(s, echo,
                     way == 0   ? "while a backend thinks, and who asked has left"
                     : way == 1 ? "while a backend thinks, and who asked has finished"
                                : "while a backend thinks, and who asked has finished, "
                                  "and then left");
-        while_calls_are_held(false);
+        set_calls_held(false);
         release_late(STOCK);
         wait_asleep(s);
         if (way == 1)
             hang_up(b);
     }
-    behave(STOCK, ANSWERS);
+    set_backend(STOCK, ANSWERS);
     expect_idle(s, echo, "after those searches");
 }
 
@@ -531,7 +531,7 @@ void check_stop_in_flight(void)
     for (enum backend b = USER; b < BACKENDS; b += 2) {
         struct server *s = start_server(.backends = true);
         struct peer *clients[CLIENTS];
-        behave(b, HOLDS);
+        set_backend(b, HOLDS);
         for (int i = 0; i < CLIENTS; i++) {
             clients[i] = connect_to(s);
             say(clients[i], "six\nsearch in flight\n");
@@ -539,14 +539,14 @@ void check_stop_in_flight(void)
         }
         wait_for_calls(s, b, 1);
         struct ending e = stop_server(s, SIGTERM);
-        expect_farewell(s, e, CLIENTS, ANY_BYTES);
+        expect_summary_line(s, e, CLIENTS, ANY_BYTES);
         unsigned long long bytes = 0;
         if (sscanf(e.out, "served 6 connections, %llu bytes\n", &bytes) != 1 || bytes < CLIENTS * 4)
             fail_check(s, "at least the 24 bytes that the clients have heard", "%s",
                        quoted(e.out, strlen(e.out), 0));
     }
     struct server *s = start_server(.backends = true, .under = MEMCHECK);
-    behave(QUERY, HOLDS);
+    set_backend(QUERY, HOLDS);
     wait_asleep(s);
     freeze(s); /* more have asked than can be served at once, before the first of them is */
     for (int i = 0; i < CLIENTS; i++)

@@ -35,7 +35,7 @@ struct output {
 struct server {
     pid_t pid;
     int port;
-    struct how how;
+    struct server_options how;
     struct output out, err;
     size_t listening_line; /* its length */
     bool frozen;
@@ -133,7 +133,7 @@ bool has_ended(struct server *s)
     return s->has_ended;
 }
 
-const char *says_how_it_ended(struct server *s)
+const char *describe_ending(struct server *s)
 {
     static char text[64];
     if (WIFSIGNALED(s->status))
@@ -145,9 +145,9 @@ const char *says_how_it_ended(struct server *s)
 
 static struct ending wait_for_end(struct server *s, const char *expected)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     while (!has_ended(s))
-        if (!wait_a_little(&p) && !has_ended(s))
+        if (!continue_wait(&p) && !has_ended(s))
             fail_check(s, expected, "it goes on: %s", p.why);
     return (struct ending){.by_signal = WIFSIGNALED(s->status),
                            .code = WIFSIGNALED(s->status) ? WTERMSIG(s->status)
@@ -161,11 +161,11 @@ struct ending ended(struct server *s)
     return wait_for_end(s, "the server ends by itself");
 }
 
-bool ended_by_fault(struct server *s, struct ending *e)
+bool exited_by_fault(struct server *s, struct ending *e)
 {
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     while (!has_ended(s))
-        if (!wait_a_little(&p) && strstr(s->err.text, "FAULTS: SIGTERM") == NULL)
+        if (!continue_wait(&p) && strstr(s->err.text, "FAULTS: SIGTERM") == NULL)
             return false;
         else if (p.over)
             break;
@@ -189,12 +189,13 @@ struct ending stop_server(struct server *s, int sig)
 static const char *const plain_arguments[] = {"0", NULL};
 
 /* Becomes the server. Nothing of the harness is left to it but its two outputs. */
-static _Noreturn void become_server(const struct how *how, pid_t parent, int out, int err)
+static _Noreturn void become_server(const struct server_options *how, pid_t parent, int out,
+                                    int err)
 {
     const char *argv[MOST_ARGUMENTS] = {0};
     int n = 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (room_arguments == NULL && getppid() != parent) /* a room ends with its maker anyway */
+    if (sandbox_arguments == NULL && getppid() != parent) /* a room ends with its maker anyway */
         _exit(127);
     setpgid(0, 0); /* a server that signals its group shall not hit the grader */
     int nothing = open("/dev/null", O_RDONLY);
@@ -202,7 +203,7 @@ static _Noreturn void become_server(const struct how *how, pid_t parent, int out
         _exit(127);
     close_range(3, ~0U, 0);
     struct rlimit limit = descriptors_given;
-    if (how->descriptors == MOST_DESCRIPTORS || how->taken > 0)
+    if (how->descriptors == MAX_DESCRIPTORS || how->taken > 0)
         limit.rlim_cur = limit.rlim_max;
     else if (how->descriptors > 0)
         limit.rlim_cur = limit.rlim_max = (rlim_t)how->descriptors;
@@ -261,11 +262,11 @@ static void blame_machine_if_due(struct server *s)
 static void wait_until_it_listens(struct server *s)
 {
     static const char expected[] = "the line \"listening on 127.0.0.1:PORT\" on standard output";
-    struct patience p = patience_with(s);
+    struct wait p = begin_wait(s);
     const char *newline;
     int length = 0;
     while ((newline = strchr(s->out.text, '\n')) == NULL && s->out.size < KEPT)
-        if (!wait_a_little(&p) && strchr(s->out.text, '\n') == NULL) {
+        if (!continue_wait(&p) && strchr(s->out.text, '\n') == NULL) {
             if (has_ended(s))
                 blame_machine_if_due(s);
             if (s->out.size == 0)
@@ -287,7 +288,7 @@ static void wait_until_it_listens(struct server *s)
         fail_check(s, listener, "one that other machines can reach as well (INADDR_ANY?)");
 }
 
-struct server *start_server_how(struct how how)
+struct server *start_server_with(struct server_options how)
 {
     int out[2], err[2];
     struct server *s = calloc(1, sizeof *s);
@@ -302,7 +303,7 @@ struct server *start_server_how(struct how how)
     char line[300] = "./server";
     for (const char *const *a = how.argv; *a != NULL; a++)
         snprintf(line + strlen(line), sizeof line - strlen(line), " %s", **a != '\0' ? *a : "''");
-    name_from_a_again();
+    restart_peer_names();
     asked("%s is started%s%s%s", line,
           how.under == MEMCHECK   ? " under memcheck"
           : how.under == HELGRIND ? " under helgrind"
@@ -314,7 +315,7 @@ struct server *start_server_how(struct how how)
     if (how.taken > 0)
         asked("... with all descriptors below %d taken", how.taken);
     pid_t parent = getpid();
-    s->pid = room_arguments != NULL ? fork_into_room() : fork();
+    s->pid = sandbox_arguments != NULL ? fork_into_sandbox() : fork();
     if (s->pid == 0)
         become_server(&how, parent, out[1], err[1]);
     if (s->pid == -1)
@@ -334,18 +335,18 @@ struct server *start_server_how(struct how how)
 
 void freeze(struct server *s)
 {
-    static struct task tasks[MOST_TASKS];
-    struct patience p = patience_with(s);
+    static struct task tasks[MAX_TASKS];
+    struct wait p = begin_wait(s);
     asked("the server is stopped for a moment (SIGSTOP)");
     kill(s->pid, SIGSTOP);
     s->frozen = true;
     for (;;) {
-        int n = look_at(s, tasks, MOST_TASKS), running = 0;
+        int n = read_tasks(s, tasks, MAX_TASKS), running = 0;
         for (int i = 0; i < n; i++)
             running += tasks[i].pid == s->pid && tasks[i].state != 'T';
         if (n > 0 && running == 0)
             return;
-        if (!wait_a_little(&p) && p.server != NULL && has_ended(s))
+        if (!continue_wait(&p) && p.server != NULL && has_ended(s))
             fail_check(s, "a running server", "%s", p.why);
     }
 }

@@ -85,8 +85,7 @@ static const char *log_of(struct server *s, struct ending *e)
     if (!under_valgrind(s))
         return "";
     if (strstr(e->err, "ERROR SUMMARY: ") == NULL)
-        fail_check(s, "the server ends by itself, and valgrind with it", "%s",
-                   says_how_it_ended(s));
+        fail_check(s, "the server ends by itself, and valgrind with it", "%s", describe_ending(s));
     return e->err;
 }
 
@@ -113,7 +112,7 @@ void expect_clean_memory(struct server *s)
                    (int)strcspn(descriptor + 1, "\n"), descriptor + 1);
     }
     if (e.by_signal || e.code != 0)
-        fail_check(s, "exit status 0", "%s", says_how_it_ended(s));
+        fail_check(s, "exit status 0", "%s", describe_ending(s));
 }
 
 void expect_no_data_race(struct server *s)

@@ -74,7 +74,7 @@ static bool serve_sources(int milliseconds)
     return n > 0;
 }
 
-void catch_up(void)
+void process_pending(void)
 {
     for (int i = 0; i < 1000 && serve_sources(0); i++)
         ;
@@ -89,7 +89,7 @@ double now(void)
 
 static double asleep_seconds = ASLEEP_SECONDS;
 
-void while_calls_are_held(bool held)
+void set_calls_held(bool held)
 {
     asleep_seconds = held ? HELD_ASLEEP_SECONDS : ASLEEP_SECONDS;
 }
@@ -99,19 +99,19 @@ bool calls_are_held(void)
     return asleep_seconds < ASLEEP_SECONDS;
 }
 
-struct patience patience_with(struct server *s)
+struct wait begin_wait(struct server *s)
 {
     double start = now();
-    return (struct patience){.server = s,
-                             .asleep_seconds = asleep_seconds,
-                             .since = start,
-                             .quiet_since = start,
-                             .looked = start,
-                             .cpu = UINT64_MAX,
-                             .cpu_at_start = UINT64_MAX};
+    return (struct wait){.server = s,
+                         .asleep_seconds = asleep_seconds,
+                         .since = start,
+                         .quiet_since = start,
+                         .looked = start,
+                         .cpu = UINT64_MAX,
+                         .cpu_at_start = UINT64_MAX};
 }
 
-bool wait_a_little(struct patience *p)
+bool continue_wait(struct wait *p)
 {
     static char why[160];
     bool something = serve_sources(5);
@@ -120,7 +120,7 @@ bool wait_a_little(struct patience *p)
     double factor = p->server != NULL && under_valgrind(p->server) ? VALGRIND_FACTOR : 1;
     if (p->server != NULL && has_ended(p->server)) {
         serve_sources(0); /* what it said last is still on its way */
-        snprintf(why, sizeof why, "the server ended: %s", says_how_it_ended(p->server));
+        snprintf(why, sizeof why, "the server ended: %s", describe_ending(p->server));
         p->over = true;
     } else if (time - p->since > MOST_SECONDS * factor) {
         snprintf(why, sizeof why, "%.0f seconds have gone by", MOST_SECONDS * factor);
@@ -199,7 +199,7 @@ static const char *proc_fault(void)
     return well ? NULL : fault;
 }
 
-const char *machine_fault(void)
+const char *machine_problem(void)
 {
     const char *fault = network_fault();
     return fault != NULL ? fault : proc_fault();
