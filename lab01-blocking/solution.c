@@ -1,8 +1,9 @@
 /*
  * Lab 1: an echo server that serves one client at a time.
  *
- * Every call here blocks: accept until somebody comes, recv until somebody speaks, send until
- * there is room. That keeps the code in plain order, and keeps the second client waiting.
+ * Every call blocks: accept until a client connects, recv until the client sends something, send
+ * until the kernel has room for more. So the code reads sequentially, and a second client waits
+ * until the first has left.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -17,80 +18,74 @@
 
 enum { BUFFER_SIZE = 16 * 1024 };
 
-static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has come */
-static volatile sig_atomic_t listener = -1; /* where clients knock */
+static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has arrived */
+static volatile sig_atomic_t listener = -1; /* the listening socket */
 static volatile sig_atomic_t current = -1;  /* the client being served, or -1 */
 
-/* Says which system call failed and why, and ends the server. Only for what happens before the
- * first client: later on, nothing that one client does is a reason to end. */
-static void die(const char *call)
+static unsigned long long serve_client(int client);
+static size_t send_all(int client, const char *data, size_t size);
+static void die(const char *call);
+static int port_argument(int argc, char **argv);
+static int listen_on(int port);
+static void print_address(int fd);
+static void on_signal(int signal);
+
+int main(int argc, char **argv)
 {
-    fprintf(stderr, "server: %s: %s\n", call, strerror(errno));
-    exit(1);
+    int port = port_argument(argc, argv);
+    if (port == -1) {
+        fprintf(stderr, "usage: server PORT\n");
+        return 2;
+    }
+    listener = listen_on(port);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    print_address(listener);
+
+    unsigned long long connections = 0, bytes = 0;
+    while (!stopping) {
+        int client = accept(listener, NULL, NULL);
+        if (client == -1) /* accept(2): EINTR, or a client that has already left; try the next */
+            continue;
+        connections++;
+        current = client;
+        if (!stopping) /* or the signal arrived before on_signal could see this client */
+            bytes += serve_client(client);
+        current = -1;
+        close(client);
+    }
+    close(listener);
+    printf("served %llu connections, %llu bytes\n", connections, bytes);
+    return 0;
 }
 
-/* Returns the port that the command line asks for, 0 to 65535, or -1. */
-static int port_argument(int argc, char **argv)
+/* Serves one client until its last byte. Returns how many bytes were sent back to it. */
+static unsigned long long serve_client(int client)
 {
-    if (argc != 2 || !isdigit((unsigned char)argv[1][0]))
-        return -1;
-    char *end;
-    errno = 0;
-    long port = strtol(argv[1], &end, 10);
-    return *end != '\0' || errno != 0 || port > 65535 ? -1 : (int)port;
+    char buffer[BUFFER_SIZE];
+    unsigned long long served = 0;
+    for (;;) {
+        ssize_t n = recv(client, buffer, sizeof buffer, 0);
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n <= 0) /* 0: the client has finished sending. -1: the connection is broken. */
+            break;
+        size_t sent = send_all(client, buffer, (size_t)n);
+        served += sent;
+        if (sent < (size_t)n)
+            break;
+    }
+    return served;
 }
 
-/* Returns a socket that listens on 127.0.0.1; port 0 lets the kernel choose: ip(7), listen(2). */
-static int listen_on(int port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd == -1)
-        die("socket");
-    /* Without this, a restart within a minute of the last run finds its port still taken. */
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
-        die("setsockopt");
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1)
-        die("bind");
-    if (listen(fd, SOMAXCONN) == -1)
-        die("listen");
-    return fd;
-}
-
-/* Says where the server listens. Flushed, because a program may be waiting to read it. */
-static void say_listening(int fd)
-{
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
-        die("getsockname");
-    printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
-    fflush(stdout);
-}
-
-/* The signal handler. A flag alone would not do: the signal may come just before accept or recv
- * begins to wait, and nobody would look at the flag again. A socket that is shut down stays so:
- * accept fails and recv says 0 whenever they are called. shutdown is async-signal-safe. */
-static void stop(int signal)
-{
-    (void)signal;
-    int saved = errno;
-    stopping = 1;
-    shutdown(listener, SHUT_RDWR);
-    if (current != -1)
-        shutdown(current, SHUT_RDWR);
-    errno = saved;
-}
-
-/* Sends all of it, in as many pieces as the kernel wants. Returns how many bytes went out: fewer
- * than size when the client is gone. */
+/* Sends everything, in as many pieces as the kernel takes. Returns how many bytes were sent: fewer
+ * than size if the connection is broken. */
 static size_t send_all(int client, const char *data, size_t size)
 {
     size_t sent = 0;
     while (sent < size) {
-        /* MSG_NOSIGNAL: without it a client that is gone would end the server, by SIGPIPE. */
+        /* Without MSG_NOSIGNAL, sending to a client that has gone ends the server by SIGPIPE. */
         ssize_t n = send(client, data + sent, size - sent, MSG_NOSIGNAL);
         if (n == -1 && errno == EINTR)
             continue;
@@ -101,51 +96,69 @@ static size_t send_all(int client, const char *data, size_t size)
     return sent;
 }
 
-/* One client, from its first byte to its last. Returns how many bytes went back to it. */
-static unsigned long long serve_client(int client)
+/* ---- as in every lab ------------------------------------------------------------------------- */
+
+/* Reports which system call failed and why, and exits. Only for errors before the first client:
+ * later, nothing that happens to one client may end the server. */
+static void die(const char *call)
 {
-    char buffer[BUFFER_SIZE];
-    unsigned long long served = 0;
-    for (;;) {
-        ssize_t n = recv(client, buffer, sizeof buffer, 0);
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n <= 0) /* 0: it has nothing more to say. -1: it is gone. */
-            break;
-        size_t sent = send_all(client, buffer, (size_t)n);
-        served += sent;
-        if (sent < (size_t)n)
-            break;
-    }
-    return served;
+    fprintf(stderr, "server: %s: %s\n", call, strerror(errno));
+    exit(1);
 }
 
-int main(int argc, char **argv)
+/* Returns the port given on the command line, 0 to 65535, or -1. */
+static int port_argument(int argc, char **argv)
 {
-    int port = port_argument(argc, argv);
-    if (port == -1) {
-        fprintf(stderr, "usage: server PORT\n");
-        return 2;
-    }
-    listener = listen_on(port);
-    struct sigaction action = {.sa_handler = stop};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    say_listening(listener);
+    if (argc != 2 || !isdigit((unsigned char)argv[1][0]))
+        return -1;
+    char *end;
+    errno = 0;
+    long port = strtol(argv[1], &end, 10);
+    return *end != '\0' || errno != 0 || port > 65535 ? -1 : (int)port;
+}
 
-    unsigned long long connections = 0, bytes = 0;
-    while (!stopping) {
-        int client = accept(listener, NULL, NULL);
-        if (client == -1) /* accept(2): EINTR, or a client that left early: the next may be fine */
-            continue;
-        connections++;
-        current = client;
-        if (!stopping) /* or the signal came before it could know this client */
-            bytes += serve_client(client);
-        current = -1;
-        close(client);
-    }
-    close(listener);
-    printf("served %llu connections, %llu bytes\n", connections, bytes);
-    return 0;
+/* Returns a socket that listens on 127.0.0.1. Port 0: the kernel chooses one, ip(7), listen(2). */
+static int listen_on(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd == -1)
+        die("socket");
+    /* Otherwise bind fails for about a minute after the last run: connections that it closed are
+     * still in TIME_WAIT on that port. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
+        die("setsockopt");
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1)
+        die("bind");
+    if (listen(fd, SOMAXCONN) == -1)
+        die("listen");
+    return fd;
+}
+
+/* Prints where the server listens. Flushed, because stdout may be a pipe that a program reads. */
+static void print_address(int fd)
+{
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
+        die("getsockname");
+    printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+    fflush(stdout);
+}
+
+/* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
+ * before accept or recv blocks, when the flag has already been checked. A socket that has been shut
+ * down stays so: accept fails and recv returns 0 whenever they are called. shutdown is
+ * async-signal-safe, signal-safety(7). */
+static void on_signal(int signal)
+{
+    (void)signal;
+    int saved_errno = errno;
+    stopping = 1;
+    shutdown(listener, SHUT_RDWR);
+    if (current != -1)
+        shutdown(current, SHUT_RDWR);
+    errno = saved_errno;
 }

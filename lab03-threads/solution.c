@@ -1,8 +1,8 @@
 /*
  * Lab 3: an echo server with a thread per client.
  *
- * main only accepts; each client is served by a thread of its own, in the same plain order as in
- * lab 1. All memory is shared again, so what two threads use needs a lock.
+ * The main thread only accepts; each client is served by a thread, in the same sequential code as
+ * in lab 1. Threads share all memory, so data that two of them use needs a lock.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -19,127 +19,39 @@
 
 enum { BUFFER_SIZE = 16 * 1024 };
 
-static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has come */
-static volatile sig_atomic_t listener = -1; /* where clients knock */
+static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has arrived */
+static volatile sig_atomic_t listener = -1; /* the listening socket */
 
+/* The LIST_ macros, queue(3), make a doubly linked list; `link` points to the neighbours. */
 struct client {
     int fd;
-    LIST_ENTRY(client) others; /* queue(3) */
+    LIST_ENTRY(client) link;
 };
 
-/* What the threads share, and the lock without which nobody touches it. */
+/* What the threads share, to be used only while holding the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t left = PTHREAD_COND_INITIALIZER; /* a client has left the list */
-static LIST_HEAD(, client) clients;                    /* all that are being served */
+static pthread_cond_t client_left = PTHREAD_COND_INITIALIZER; /* one was removed from the list */
+static LIST_HEAD(, client) clients;                           /* all that are being served */
 static unsigned long long bytes;
 
-/* Says which system call failed and why, and ends the server. Only for what happens before the
- * first client: later on, nothing that one client does is a reason to end. */
-static void die(const char *call)
-{
-    fprintf(stderr, "server: %s: %s\n", call, strerror(errno));
-    exit(1);
-}
+static unsigned long long serve_client(int client);
+static size_t send_all(int client, const char *data, size_t size);
+static void die(const char *call);
+static int port_argument(int argc, char **argv);
+static int listen_on(int port);
+static void print_address(int fd);
+static void on_signal(int signal);
 
-/* Returns the port that the command line asks for, 0 to 65535, or -1. */
-static int port_argument(int argc, char **argv)
-{
-    if (argc != 2 || !isdigit((unsigned char)argv[1][0]))
-        return -1;
-    char *end;
-    errno = 0;
-    long port = strtol(argv[1], &end, 10);
-    return *end != '\0' || errno != 0 || port > 65535 ? -1 : (int)port;
-}
-
-/* Returns a socket that listens on 127.0.0.1; port 0 lets the kernel choose: ip(7), listen(2). */
-static int listen_on(int port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd == -1)
-        die("socket");
-    /* Without this, a restart within a minute of the last run finds its port still taken. */
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
-        die("setsockopt");
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1)
-        die("bind");
-    if (listen(fd, SOMAXCONN) == -1)
-        die("listen");
-    return fd;
-}
-
-/* Says where the server listens. Flushed, because a program may be waiting to read it. */
-static void say_listening(int fd)
-{
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
-        die("getsockname");
-    printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
-    fflush(stdout);
-}
-
-/* The signal handler. A flag alone would not do: the signal may come just before accept or recv
- * begins to wait, and nobody would look at the flag again. A socket that is shut down stays so:
- * accept fails and recv says 0 whenever they are called. shutdown is async-signal-safe. */
-static void stop(int signal)
-{
-    (void)signal;
-    int saved = errno;
-    stopping = 1;
-    shutdown(listener, SHUT_RDWR);
-    errno = saved;
-}
-
-/* Sends all of it, in as many pieces as the kernel wants. Returns how many bytes went out: fewer
- * than size when the client is gone. */
-static size_t send_all(int client, const char *data, size_t size)
-{
-    size_t sent = 0;
-    while (sent < size) {
-        /* MSG_NOSIGNAL: without it a client that is gone would end the server, by SIGPIPE. */
-        ssize_t n = send(client, data + sent, size - sent, MSG_NOSIGNAL);
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n == -1)
-            break;
-        sent += (size_t)n;
-    }
-    return sent;
-}
-
-/* One client, from its first byte to its last. Returns how many bytes went back to it. */
-static unsigned long long serve_client(int client)
-{
-    char buffer[BUFFER_SIZE];
-    unsigned long long served = 0;
-    for (;;) {
-        ssize_t n = recv(client, buffer, sizeof buffer, 0);
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n <= 0) /* 0: it has nothing more to say. -1: it is gone. */
-            break;
-        size_t sent = send_all(client, buffer, (size_t)n);
-        served += sent;
-        if (sent < (size_t)n)
-            break;
-    }
-    return served;
-}
-
-/* Off the list first, then closed, and under the lock: else main, at the stop, could shut down a
- * number that has been given to somebody new. */
+/* Removed from the list before it is closed, and both under the lock: otherwise main, on shutdown,
+ * could shut down a descriptor that already belongs to a new client. */
 static void remove_client(struct client *client, unsigned long long served)
 {
     pthread_mutex_lock(&lock);
-    LIST_REMOVE(client, others);
+    LIST_REMOVE(client, link);
     bytes += served;
     close(client->fd);
     free(client);
-    pthread_cond_signal(&left);
+    pthread_cond_signal(&client_left);
     pthread_mutex_unlock(&lock);
 }
 
@@ -157,17 +69,17 @@ int main(int argc, char **argv)
         return 2;
     }
     listener = listen_on(port);
-    struct sigaction action = {.sa_handler = stop};
+    struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    say_listening(listener);
+    print_address(listener);
 
-    sigset_t all, before;
-    sigfillset(&all);
+    sigset_t all_signals, old_mask;
+    sigfillset(&all_signals);
     unsigned long long connections = 0;
     while (!stopping) {
         int fd = accept(listener, NULL, NULL);
-        if (fd == -1) /* accept(2): EINTR, or a client that left early: the next may be fine */
+        if (fd == -1) /* accept(2): EINTR, or a client that has already left; try the next */
             continue;
         connections++;
         struct client *client = malloc(sizeof *client);
@@ -177,27 +89,127 @@ int main(int argc, char **argv)
         }
         client->fd = fd;
         pthread_mutex_lock(&lock);
-        LIST_INSERT_HEAD(&clients, client, others);
+        LIST_INSERT_HEAD(&clients, client, link);
         pthread_mutex_unlock(&lock);
         pthread_t thread;
-        pthread_sigmask(SIG_SETMASK, &all, &before); /* the thread inherits it: no signals there */
+        pthread_sigmask(SIG_SETMASK, &all_signals, &old_mask); /* the thread inherits this */
         int error = pthread_create(&thread, NULL, client_thread, client);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
         if (error == 0) {
-            pthread_detach(thread); /* nobody will join it: its stack goes when it ends */
+            pthread_detach(thread); /* it will not be joined: its stack is freed when it ends */
         } else {
             fprintf(stderr, "server: pthread_create: %s\n", strerror(error));
-            remove_client(client, 0); /* one client's bad luck */
+            remove_client(client, 0); /* costs only this client */
         }
     }
     close(listener);
     pthread_mutex_lock(&lock);
     struct client *client;
-    LIST_FOREACH(client, &clients, others)
-        shutdown(client->fd, SHUT_RDWR); /* its thread wakes up, and leaves the list */
+    LIST_FOREACH(client, &clients, link)
+        shutdown(client->fd, SHUT_RDWR); /* its thread wakes up and removes it */
     while (!LIST_EMPTY(&clients))
-        pthread_cond_wait(&left, &lock);
+        pthread_cond_wait(&client_left, &lock);
     pthread_mutex_unlock(&lock);
     printf("served %llu connections, %llu bytes\n", connections, bytes);
     return 0;
+}
+
+/* Serves one client until its last byte. Returns how many bytes were sent back to it. */
+static unsigned long long serve_client(int client)
+{
+    char buffer[BUFFER_SIZE];
+    unsigned long long served = 0;
+    for (;;) {
+        ssize_t n = recv(client, buffer, sizeof buffer, 0);
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n <= 0) /* 0: the client has finished sending. -1: the connection is broken. */
+            break;
+        size_t sent = send_all(client, buffer, (size_t)n);
+        served += sent;
+        if (sent < (size_t)n)
+            break;
+    }
+    return served;
+}
+
+/* Sends everything, in as many pieces as the kernel takes. Returns how many bytes were sent: fewer
+ * than size if the connection is broken. */
+static size_t send_all(int client, const char *data, size_t size)
+{
+    size_t sent = 0;
+    while (sent < size) {
+        /* Without MSG_NOSIGNAL, sending to a client that has gone ends the server by SIGPIPE. */
+        ssize_t n = send(client, data + sent, size - sent, MSG_NOSIGNAL);
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n == -1)
+            break;
+        sent += (size_t)n;
+    }
+    return sent;
+}
+
+/* ---- as in every lab ------------------------------------------------------------------------- */
+
+/* Reports which system call failed and why, and exits. Only for errors before the first client:
+ * later, nothing that happens to one client may end the server. */
+static void die(const char *call)
+{
+    fprintf(stderr, "server: %s: %s\n", call, strerror(errno));
+    exit(1);
+}
+
+/* Returns the port given on the command line, 0 to 65535, or -1. */
+static int port_argument(int argc, char **argv)
+{
+    if (argc != 2 || !isdigit((unsigned char)argv[1][0]))
+        return -1;
+    char *end;
+    errno = 0;
+    long port = strtol(argv[1], &end, 10);
+    return *end != '\0' || errno != 0 || port > 65535 ? -1 : (int)port;
+}
+
+/* Returns a socket that listens on 127.0.0.1. Port 0: the kernel chooses one, ip(7), listen(2). */
+static int listen_on(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd == -1)
+        die("socket");
+    /* Otherwise bind fails for about a minute after the last run: connections that it closed are
+     * still in TIME_WAIT on that port. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
+        die("setsockopt");
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1)
+        die("bind");
+    if (listen(fd, SOMAXCONN) == -1)
+        die("listen");
+    return fd;
+}
+
+/* Prints where the server listens. Flushed, because stdout may be a pipe that a program reads. */
+static void print_address(int fd)
+{
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size) == -1)
+        die("getsockname");
+    printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+    fflush(stdout);
+}
+
+/* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
+ * before accept blocks, when the flag has already been checked. A socket that has been shut down
+ * stays so: accept fails whenever it is called. shutdown is async-signal-safe, signal-safety(7). */
+static void on_signal(int signal)
+{
+    (void)signal;
+    int saved_errno = errno;
+    stopping = 1;
+    shutdown(listener, SHUT_RDWR);
+    errno = saved_errno;
 }

@@ -1,8 +1,9 @@
 /*
  * Lab 1: an echo server that serves one client at a time.
  *
- * Every call here blocks: accept until somebody comes, recv until somebody speaks, send until
- * there is room. That keeps the code in plain order, and keeps the second client waiting.
+ * Every call blocks: accept until a client connects, recv until the client sends something, send
+ * until the kernel has room for more. So the code reads sequentially, and a second client waits
+ * until the first has left.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -17,19 +18,71 @@
 
 enum { BUFFER_SIZE = 16 * 1024 };
 
-static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has come */
-static volatile sig_atomic_t listener = -1; /* where clients knock */
+static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has arrived */
+static volatile sig_atomic_t listener = -1; /* the listening socket */
 static volatile sig_atomic_t current = -1;  /* the client being served, or -1 */
 
-/* Says which system call failed and why, and ends the server. Only for what happens before the
- * first client: later on, nothing that one client does is a reason to end. */
+static unsigned long long serve_client(int client);
+static size_t send_all(int client, const char *data, size_t size);
+static void die(const char *call);
+static int port_argument(int argc, char **argv);
+static int listen_on(int port);
+static void print_address(int fd);
+static void on_signal(int signal);
+
+int main(int argc, char **argv)
+{
+    int port = port_argument(argc, argv);
+    if (port == -1) {
+        fprintf(stderr, "usage: server PORT\n");
+        return 2;
+    }
+    listener = listen_on(port);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    print_address(listener);
+
+    unsigned long long connections = 0, bytes = 0;
+    /* TODO 1: Until it is time to stop, take the next client, count it, serve it, add up what went
+     * back to it, and close its socket. While it is served, stop() must find it in `current`: and
+     * what if the signal came just before? */
+    (void)serve_client;
+    close(listener);
+    printf("served %llu connections, %llu bytes\n", connections, bytes);
+    return 0;
+}
+
+/* Serves one client until its last byte. Returns how many bytes were sent back to it. */
+static unsigned long long serve_client(int client)
+{
+    /* TODO 2: Send back what the client says, as it comes, until it has nothing more to say or is
+     * gone. */
+    (void)client, (void)send_all;
+    return 0;
+}
+
+/* Sends everything, in as many pieces as the kernel takes. Returns how many bytes were sent: fewer
+ * than size if the connection is broken. */
+static size_t send_all(int client, const char *data, size_t size)
+{
+    /* TODO 3: Send all the bytes, however few of them the kernel takes at a time. Neither a signal
+     * nor a client that is gone may end the server. */
+    (void)client, (void)data, (void)size;
+    return 0;
+}
+
+/* ---- as in every lab ------------------------------------------------------------------------- */
+
+/* Reports which system call failed and why, and exits. Only for errors before the first client:
+ * later, nothing that happens to one client may end the server. */
 static void die(const char *call)
 {
     fprintf(stderr, "server: %s: %s\n", call, strerror(errno));
     exit(1);
 }
 
-/* Returns the port that the command line asks for, 0 to 65535, or -1. */
+/* Returns the port given on the command line, 0 to 65535, or -1. */
 static int port_argument(int argc, char **argv)
 {
     if (argc != 2 || !isdigit((unsigned char)argv[1][0]))
@@ -40,23 +93,23 @@ static int port_argument(int argc, char **argv)
     return *end != '\0' || errno != 0 || port > 65535 ? -1 : (int)port;
 }
 
-/* Returns a socket that listens on 127.0.0.1; port 0 lets the kernel choose: ip(7), listen(2). */
+/* Returns a socket that listens on 127.0.0.1. Port 0: the kernel chooses one, ip(7), listen(2). */
 static int listen_on(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    /* TODO 1: Make a TCP socket for IPv4. Allow its port to be bound again soon after the last
+    /* TODO 4: Make a TCP socket for IPv4. Allow its port to be bound again soon after the last
      * run (SO_REUSEADDR), give it the address, and let it listen with the longest backlog there
      * is. Each of these calls may fail: die() with the call's name. Return the socket. */
     (void)address;
     errno = ENOSYS;
-    die("TODO 1");
+    die("TODO 4");
     return -1;
 }
 
-/* Says where the server listens. Flushed, because a program may be waiting to read it. */
-static void say_listening(int fd)
+/* Prints where the server listens. Flushed, because stdout may be a pipe that a program reads. */
+static void print_address(int fd)
 {
     struct sockaddr_in address;
     socklen_t size = sizeof address;
@@ -66,58 +119,17 @@ static void say_listening(int fd)
     fflush(stdout);
 }
 
-/* The signal handler. A flag alone would not do: the signal may come just before accept or recv
- * begins to wait, and nobody would look at the flag again. A socket that is shut down stays so:
- * accept fails and recv says 0 whenever they are called. shutdown is async-signal-safe. */
-static void stop(int signal)
+/* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
+ * before accept or recv blocks, when the flag has already been checked. A socket that has been shut
+ * down stays so: accept fails and recv returns 0 whenever they are called. shutdown is
+ * async-signal-safe, signal-safety(7). */
+static void on_signal(int signal)
 {
     (void)signal;
-    int saved = errno;
+    int saved_errno = errno;
     stopping = 1;
     shutdown(listener, SHUT_RDWR);
     if (current != -1)
         shutdown(current, SHUT_RDWR);
-    errno = saved;
-}
-
-/* Sends all of it, in as many pieces as the kernel wants. Returns how many bytes went out: fewer
- * than size when the client is gone. */
-static size_t send_all(int client, const char *data, size_t size)
-{
-    /* TODO 2: Send all the bytes, however few of them the kernel takes at a time. Neither a signal
-     * nor a client that is gone may end the server. */
-    (void)client, (void)data, (void)size;
-    return 0;
-}
-
-/* One client, from its first byte to its last. Returns how many bytes went back to it. */
-static unsigned long long serve_client(int client)
-{
-    /* TODO 3: Send back what the client says, as it comes, until it has nothing more to say or is
-     * gone. */
-    (void)client, (void)send_all;
-    return 0;
-}
-
-int main(int argc, char **argv)
-{
-    int port = port_argument(argc, argv);
-    if (port == -1) {
-        fprintf(stderr, "usage: server PORT\n");
-        return 2;
-    }
-    listener = listen_on(port);
-    struct sigaction action = {.sa_handler = stop};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    say_listening(listener);
-
-    unsigned long long connections = 0, bytes = 0;
-    /* TODO 4: Until it is time to stop, take the next client, count it, serve it, add up what went
-     * back to it, and close its socket. While it is served, stop() must find it in `current`: and
-     * what if the signal came just before? */
-    (void)serve_client;
-    close(listener);
-    printf("served %llu connections, %llu bytes\n", connections, bytes);
-    return 0;
+    errno = saved_errno;
 }
