@@ -203,8 +203,9 @@ static void print_address(int fd)
 }
 
 /* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
- * before accept blocks, when the flag has already been checked. A socket that has been shut down
- * stays so: accept fails whenever it is called. shutdown is async-signal-safe, signal-safety(7). */
+ * before the server waits, when the flag has already been checked. A listener that has been shut
+ * down stays so: it is ready at once, and accept fails. shutdown is
+ * async-signal-safe, signal-safety(7). */
 static void on_signal(int signal)
 {
     (void)signal;

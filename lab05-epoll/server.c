@@ -1,8 +1,7 @@
 /*
  * Lab 5: an echo server with one thread and epoll.
  *
- * The kernel keeps the list of what to wait for, and tells only who is ready: who is idle costs
- * nothing. All else is as in lab 4.
+ * The kernel keeps the list of what to wait for: idle clients cost nothing. The rest is lab 4's.
  */
 #define _GNU_SOURCE /* accept4 */
 #include <arpa/inet.h>
@@ -20,42 +19,209 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER_SIZE = 64 * 1024, MOST_EVENTS = 256 };
+enum { BUFFER_SIZE = 64 * 1024, MAX_EVENTS = 256 };
 
-static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has come */
-static volatile sig_atomic_t listener = -1; /* where clients knock */
+static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has arrived */
+static volatile sig_atomic_t listener = -1; /* the listening socket */
 
-enum want { NOTHING = 0, TO_READ = 1, TO_WRITE = 2 };
+enum interest { WANT_READ = 1, WANT_WRITE = 2, WANT_CLOSE = 4 };
 
-/* What a client is: a descriptor, and what is to be done for it next. When it speaks, its bytes
- * come into the buffer that all share and go out at once, and the next client finds it empty. Only
- * what the kernel does not take must wait: that moves to a buffer of the client's own, which is
- * given back when all is sent. So who reads costs no buffer, and the shared one stays in the
- * processor's cache. */
 struct client {
     int fd;
-    int want;          /* what it waits for: TO_READ, TO_WRITE, both; NOTHING when it is done */
-    bool finished;     /* it has said all (FIN) */
-    bool gone;         /* it will not hear any more (a reset) */
-    size_t start, end; /* of what waits in the buffer to be sent back */
-    char *buffer;      /* `shared`, or its own */
-    LIST_ENTRY(client) others;
+    int interest;      /* WANT_READ, WANT_WRITE or both; WANT_CLOSE: it has been served */
+    bool eof;          /* it has finished sending (FIN) */
+    bool broken;       /* the connection has failed (a reset) */
+    size_t start, end; /* in the buffer: what is still to be sent back */
+    LIST_ENTRY(client) link;
+    char buffer[BUFFER_SIZE];
 };
 
-static LIST_HEAD(list, client) clients, done; /* being served; done, to be freed after the batch */
+static LIST_HEAD(list, client) clients, closed; /* closed: to be freed after the batch */
 static unsigned long long connections, bytes;
-static char shared[BUFFER_SIZE];
-static int spare = -1; /* a descriptor to give up when there are no others: see accept_clients */
+static int reserve_fd = -1; /* closed when there is no other descriptor: see accept_clients */
+static int epoll_fd;        /* the epoll instance, epoll(7) */
 
-/* Says which system call failed and why, and ends the server. Only for what happens before the
- * first client: later on, nothing that one client does is a reason to end. */
+/* Registers what this client is interested in: EPOLL_CTL_ADD for a new client, EPOLL_CTL_MOD for a
+ * change. Level-triggered: what is left unread is reported again. Returns false on failure. */
+static bool update_interest(int operation, struct client *client)
+{
+    /* TODO 1: Tell the kernel what to wait for on this client's descriptor, and whose it is: when
+     * it is ready, epoll_wait gives back what you put into `data`. */
+    (void)operation, (void)client;
+    return false;
+}
+
+static void serve_client(struct client *client, bool readable);
+static void read_input(struct client *client);
+static void flush_output(struct client *client);
+static void accept_clients(void);
+static void close_later(struct client *client);
+static void free_closed(void);
+static void die(const char *call);
+static int port_argument(int argc, char **argv);
+static int listen_on(int port);
+static void print_address(int fd);
+static void on_signal(int signal);
+
+int main(int argc, char **argv)
+{
+    int port = port_argument(argc, argv);
+    if (port == -1) {
+        fprintf(stderr, "usage: server PORT\n");
+        return 2;
+    }
+    listener = listen_on(port);
+    fcntl(listener, F_SETFL, O_NONBLOCK); /* a client may leave before accept is called */
+    reserve_fd = open("/dev/null", O_RDONLY);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    /* TODO 2: Make the epoll instance, and let it wait for the listener. How will you tell the
+     * listener from a client? */
+    print_address(listener);
+
+    while (!stopping) {
+        /* TODO 3: Wait until somebody is ready; only they are told. Serve each of them, watch it if
+         * it wants something else now than before, and let it go if it wants nothing. Let in who
+         * knocks. An event can also say that the connection is broken. */
+        (void)serve_client, (void)accept_clients;
+        pause();
+        free_closed();
+    }
+    close(epoll_fd);
+    close(listener);
+    close(reserve_fd);
+    while (!LIST_EMPTY(&clients))
+        close_later(LIST_FIRST(&clients));
+    free_closed();
+    printf("served %llu connections, %llu bytes\n", connections, bytes);
+    return 0;
+}
+
+/* ---- serving a client: nothing here knows how the loop waits --------------------------------- */
+
+/* Serves a client that is ready, and records what it is interested in next. */
+static void serve_client(struct client *client, bool readable)
+{
+    if (readable && !client->eof && client->end < BUFFER_SIZE)
+        read_input(client);
+    flush_output(client); /* usually the kernel has room, and there is no need to wait for it */
+    bool all_sent = client->start == client->end;
+    if (client->broken || (client->eof && all_sent)) {
+        client->interest = WANT_CLOSE;
+        return;
+    }
+    client->interest = 0;
+    if (!all_sent)
+        client->interest |= WANT_WRITE;
+    if (!client->eof && client->end < BUFFER_SIZE) /* a client that does not read must wait */
+        client->interest |= WANT_READ;
+}
+
+/* Receives what has arrived, as much as there is room for. */
+static void read_input(struct client *client)
+{
+    ssize_t n;
+    do
+        n = recv(client->fd, client->buffer + client->end, BUFFER_SIZE - client->end, 0);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        client->broken = errno != EAGAIN;
+    else if (n == 0)
+        client->eof = true;
+    else
+        client->end += (size_t)n;
+}
+
+/* Sends what is in the buffer, as much as the kernel takes, and keeps the rest. */
+static void flush_output(struct client *client)
+{
+    while (client->start < client->end) {
+        ssize_t n = send(client->fd, client->buffer + client->start, client->end - client->start,
+                         MSG_NOSIGNAL);
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n == -1) {
+            client->broken = errno != EAGAIN;
+            return;
+        }
+        client->start += (size_t)n;
+        bytes += (size_t)n;
+    }
+    client->start = client->end = 0;
+}
+
+/* ---- accepting and closing ------------------------------------------------------------------- */
+
+static void add_client(int fd)
+{
+    struct client *client = malloc(sizeof *client);
+    if (client == NULL) {
+        close(fd);
+        return;
+    }
+    client->fd = fd;
+    client->interest = WANT_READ;
+    client->eof = client->broken = false;
+    client->start = client->end = 0;
+    LIST_INSERT_HEAD(&clients, client, link);
+    if (!update_interest(EPOLL_CTL_ADD, client))
+        close_later(client);
+}
+
+/* Accepts all clients in the backlog. Without a descriptor for one (EMFILE) it would stay there and
+ * keep the listener readable, and the loop would spin. So the reserve descriptor is closed, and
+ * that client is accepted only to be disconnected. */
+static void accept_clients(void)
+{
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+        if (fd != -1) {
+            connections++;
+            add_client(fd);
+        } else if (errno == EMFILE || errno == ENFILE) {
+            close(reserve_fd);
+            fd = accept(listener, NULL, NULL);
+            connections += fd != -1;
+            close(fd);
+            reserve_fd = open("/dev/null", O_RDONLY);
+            if (fd == -1)
+                return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return; /* EAGAIN: the backlog is empty */
+        }
+    }
+}
+
+/* Closed and freed only after the batch: until then an event in it may still refer to this client,
+ * and its descriptor must not be given to a new one. */
+static void close_later(struct client *client)
+{
+    LIST_REMOVE(client, link);
+    LIST_INSERT_HEAD(&closed, client, link);
+}
+
+static void free_closed(void)
+{
+    struct client *client;
+    while ((client = LIST_FIRST(&closed)) != NULL) {
+        LIST_REMOVE(client, link);
+        close(client->fd);
+        free(client);
+    }
+}
+
+/* ---- as in every lab ------------------------------------------------------------------------- */
+
+/* Reports which system call failed and why, and exits. Only for errors before the first client:
+ * later, nothing that happens to one client may end the server. */
 static void die(const char *call)
 {
     fprintf(stderr, "server: %s: %s\n", call, strerror(errno));
     exit(1);
 }
 
-/* Returns the port that the command line asks for, 0 to 65535, or -1. */
+/* Returns the port given on the command line, 0 to 65535, or -1. */
 static int port_argument(int argc, char **argv)
 {
     if (argc != 2 || !isdigit((unsigned char)argv[1][0]))
@@ -66,7 +232,7 @@ static int port_argument(int argc, char **argv)
     return *end != '\0' || errno != 0 || port > 65535 ? -1 : (int)port;
 }
 
-/* Returns a socket that listens on 127.0.0.1; port 0 lets the kernel choose: ip(7), listen(2). */
+/* Returns a socket that listens on 127.0.0.1. Port 0: the kernel chooses one, ip(7), listen(2). */
 static int listen_on(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -75,7 +241,8 @@ static int listen_on(int port)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd == -1)
         die("socket");
-    /* Without this, a restart within a minute of the last run finds its port still taken. */
+    /* Otherwise bind fails for about a minute after the last run: connections that it closed are
+     * still in TIME_WAIT on that port. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
         die("setsockopt");
     if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1)
@@ -85,8 +252,8 @@ static int listen_on(int port)
     return fd;
 }
 
-/* Says where the server listens. Flushed, because a program may be waiting to read it. */
-static void say_listening(int fd)
+/* Prints where the server listens. Flushed, because stdout may be a pipe that a program reads. */
+static void print_address(int fd)
 {
     struct sockaddr_in address;
     socklen_t size = sizeof address;
@@ -96,193 +263,15 @@ static void say_listening(int fd)
     fflush(stdout);
 }
 
-/* The signal handler. A flag alone would not do: the signal may come just before accept or recv
- * begins to wait, and nobody would look at the flag again. A socket that is shut down stays so:
- * accept fails and recv says 0 whenever they are called. shutdown is async-signal-safe. */
-static void stop(int signal)
+/* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
+ * before the server waits, when the flag has already been checked. A listener that has been shut
+ * down stays so: it is ready at once, and accept fails. shutdown is
+ * async-signal-safe, signal-safety(7). */
+static void on_signal(int signal)
 {
     (void)signal;
-    int saved = errno;
+    int saved_errno = errno;
     stopping = 1;
     shutdown(listener, SHUT_RDWR);
-    errno = saved;
-}
-
-/* ---- what a client does when something is ready: nothing here knows how the loop waits ---- */
-
-/* Moves what waits out of the shared buffer, before another client needs it. False: no memory. */
-static bool keep_waiting(struct client *client)
-{
-    if (client->buffer != shared)
-        return true;
-    char *own = malloc(BUFFER_SIZE);
-    if (own == NULL)
-        return false;
-    client->buffer = memcpy(own, shared, client->end);
-    return true;
-}
-
-/* Nothing waits any more: gives the client's own buffer back, if it had one. */
-static void forget_buffer(struct client *client)
-{
-    if (client->buffer != shared)
-        free(client->buffer);
-    client->buffer = shared;
-    client->start = client->end = 0;
-}
-
-/* Sends what waits in the buffer, as much as the kernel takes, and keeps the rest. */
-static void send_waiting(struct client *client)
-{
-    while (client->start < client->end) {
-        ssize_t n = send(client->fd, client->buffer + client->start, client->end - client->start,
-                         MSG_NOSIGNAL);
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n == -1) {
-            client->gone = errno != EAGAIN || !keep_waiting(client);
-            return;
-        }
-        client->start += (size_t)n;
-        bytes += (size_t)n;
-    }
-    forget_buffer(client);
-}
-
-/* Takes in what has come, as much as there is room for. */
-static void receive(struct client *client)
-{
-    ssize_t n;
-    do
-        n = recv(client->fd, client->buffer + client->end, BUFFER_SIZE - client->end, 0);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        client->gone = errno != EAGAIN;
-    else if (n == 0)
-        client->finished = true;
-    else
-        client->end += (size_t)n;
-}
-
-/* Serves one client for which something is ready, and says what it waits for next. */
-static void serve_client(struct client *client, bool readable)
-{
-    if (readable && !client->finished && client->end < BUFFER_SIZE)
-        receive(client);
-    send_waiting(client); /* most often there is room at once, and no need to wait for it */
-    client->want = NOTHING;
-    if (client->gone)
-        return;
-    if (client->start < client->end)
-        client->want |= TO_WRITE;
-    if (!client->finished && client->end < BUFFER_SIZE) /* who does not read is not read from */
-        client->want |= TO_READ;
-}
-
-/* ---- the loop -------------------------------------------------------------------------------- */
-
-static int poller; /* the epoll instance, epoll(7) */
-
-/* Waits for this client as it wants (EPOLL_CTL_ADD: from now on; EPOLL_CTL_MOD: otherwise than so
- * far). Level-triggered: what is not taken now is told again. False if that cannot be. */
-static bool watch(int operation, struct client *client)
-{
-    /* TODO 1: Tell the kernel what to wait for on this client's descriptor, and whose it is: when
-     * it is ready, epoll_wait gives back what you put into `data`. */
-    (void)operation, (void)client;
-    return false;
-}
-
-/* Off the list, and out of sight of the loop; freed when nobody can hold a pointer to it. */
-static void let_go(struct client *client)
-{
-    LIST_REMOVE(client, others);
-    LIST_INSERT_HEAD(&done, client, others);
-}
-
-static void free_done(void)
-{
-    struct client *client;
-    while ((client = LIST_FIRST(&done)) != NULL) {
-        LIST_REMOVE(client, others);
-        close(client->fd);
-        forget_buffer(client);
-        free(client);
-    }
-}
-
-static void add_client(int fd)
-{
-    struct client *client = malloc(sizeof *client);
-    if (client == NULL) {
-        close(fd);
-        return;
-    }
-    client->fd = fd;
-    client->want = TO_READ;
-    client->finished = client->gone = false;
-    client->buffer = shared;
-    client->start = client->end = 0;
-    LIST_INSERT_HEAD(&clients, client, others);
-    if (!watch(EPOLL_CTL_ADD, client))
-        let_go(client);
-}
-
-/* Lets in all who knock. When there is no descriptor for one (EMFILE), it would stay in the backlog
- * and keep the listener ready, and the loop would spin: so the spare descriptor is given up for it,
- * and it is sent away. */
-static void accept_clients(void)
-{
-    for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-        if (fd != -1) {
-            connections++;
-            add_client(fd);
-        } else if (errno == EMFILE || errno == ENFILE) {
-            close(spare);
-            fd = accept(listener, NULL, NULL);
-            connections += fd != -1;
-            close(fd);
-            spare = open("/dev/null", O_RDONLY);
-            if (fd == -1)
-                return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            return; /* EAGAIN: that was all */
-        }
-    }
-}
-
-int main(int argc, char **argv)
-{
-    int port = port_argument(argc, argv);
-    if (port == -1) {
-        fprintf(stderr, "usage: server PORT\n");
-        return 2;
-    }
-    listener = listen_on(port);
-    fcntl(listener, F_SETFL, O_NONBLOCK); /* who knocked may be gone when accept is called */
-    spare = open("/dev/null", O_RDONLY);
-    struct sigaction action = {.sa_handler = stop};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    /* TODO 2: Make the epoll instance, and let it wait for the listener. How will you tell the
-     * listener from a client? */
-    say_listening(listener);
-
-    while (!stopping) {
-        /* TODO 3: Wait until somebody is ready; only they are told. Serve each of them, watch it if
-         * it wants something else now than before, and let it go if it wants nothing. Let in who
-         * knocks. An event can also say that the connection is broken. */
-        (void)serve_client, (void)accept_clients;
-        pause();
-        free_done();
-    }
-    close(poller);
-    close(listener);
-    close(spare);
-    while (!LIST_EMPTY(&clients))
-        let_go(LIST_FIRST(&clients));
-    free_done();
-    printf("served %llu connections, %llu bytes\n", connections, bytes);
-    return 0;
+    errno = saved_errno;
 }
