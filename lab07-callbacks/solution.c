@@ -1,8 +1,8 @@
 /*
- * Lab 7: a server that echoes lines and searches: one loop, and nobody else.
+ * Lab 7: a server that echoes lines and searches: one thread, and callbacks.
  *
- * A search asks three other servers, one after the other. Who waits for them is not a thread but a
- * struct: it knows how far the search is, and which function goes on when the answer is there.
+ * A search queries three other servers in turn. No thread waits for them: a struct records how far
+ * the search has got, and which function continues it when the next answer has arrived.
  */
 #define _GNU_SOURCE /* accept4 */
 #include <arpa/inet.h>
@@ -22,52 +22,549 @@
 #include <unistd.h>
 
 enum {
-    LINE_MOST = 4096, /* bytes in a line, its newline not counted */
+    MAX_LINE = 4096, /* bytes in a line, not counting its newline */
     IN_SIZE = 16 * 1024,
     OUT_SIZE = 64 * 1024,
-    MOST_EVENTS = 256,
-    MOST_DESCRIPTORS = 64 * 1024,
+    MAX_EVENTS = 256,
+    MAX_DESCRIPTORS = 64 * 1024,
 };
 
-static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has come */
-static volatile sig_atomic_t listener = -1; /* where clients knock */
+static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has arrived */
+static volatile sig_atomic_t listener = -1; /* the listening socket */
+
+enum backend { USER, QUERY, STOCK, BACKENDS };
+
+static const char *const backend_name[] = {"user", "query", "stock"};
+static int backend_port[BACKENDS] = {-1, -1, -1};
+
+/* A line without its newline, but with room for it. */
+struct line {
+    size_t size;
+    char text[MAX_LINE + 1];
+};
 
 /* What an event points to: the first member of a client and of a call. The listener has none. */
 struct source {
-    void (*ready)(struct source *source, uint32_t events);
+    void (*on_ready)(struct source *source, uint32_t events);
 };
 
-enum want { NOTHING = 0, TO_READ = 1, TO_WRITE = 2, TO_LEAVE = 4 };
+/* A backend call in progress. The TAILQ_ macros, queue(3), make a doubly linked FIFO queue. */
+struct call {
+    struct source source;
+    int fd;
+    enum backend which;
+    size_t sent; /* of the search's line and its newline */
+    double deadline;
+    bool ok; /* once it is completed: is there an answer? */
+    struct search *search;
+    void (*callback)(struct search *search, bool ok); /* continues the search then */
+    TAILQ_ENTRY(call) link;
+};
+
+/* A search in progress. By the time it is done the client may have left, and a new client may have
+ * its descriptor. So this is a copy of the words, and the client's id. */
+struct search {
+    int fd;
+    unsigned long long id;
+    bool newline;     /* the answer ends with a newline, as the request did */
+    struct line line; /* the words; then the answer of each backend */
+    struct call call; /* one at a time */
+};
+
+TAILQ_HEAD(queue, call);
+
+/* All calls have the same time limit, so the oldest one expires first. */
+static struct queue calls = TAILQ_HEAD_INITIALIZER(calls);         /* in progress */
+static struct queue completed = TAILQ_HEAD_INITIALIZER(completed); /* to be followed by callbacks */
+
+static void call_backend(enum backend which, struct search *search,
+                         void (*callback)(struct search *search, bool ok));
+static void after_query(struct search *search, bool ok);
+static void after_stock(struct search *search, bool ok);
+static void finish_search(struct search *search);
+
+/* ---- a search: it waits, so it is cut into pieces -------------------------------------------- */
+
+/* Starts in start_search. Each backend is sent the answer of the one before. */
+static void after_user(struct search *search, bool ok)
+{
+    if (ok)
+        call_backend(QUERY, search, after_query);
+    else
+        finish_search(search);
+}
+
+static void after_query(struct search *search, bool ok)
+{
+    if (ok)
+        call_backend(STOCK, search, after_stock);
+    else
+        finish_search(search);
+}
+
+static void after_stock(struct search *search, bool ok)
+{
+    (void)ok;
+    finish_search(search);
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+enum interest { WANT_READ = 1, WANT_WRITE = 2, WANT_CLOSE = 4 };
 
 struct client {
     struct source source;
     int fd;
-    unsigned long long id;   /* a descriptor is used again when its client has left: this is not */
-    int want;                /* what it waits for: TO_READ, TO_WRITE, both; TO_LEAVE: it is done */
-    bool finished;           /* it has said all (FIN) */
-    bool gone;               /* it will not hear any more (a reset) */
-    bool searching;          /* an answer is owed: the lines behind it wait */
-    bool ignored;            /* its line was too long: nothing that it says is answered any more */
-    size_t in_start, in_end; /* of what it has said and not been answered */
-    size_t start, end;       /* of what waits to be sent */
-    LIST_ENTRY(client) others;
+    unsigned long long id;   /* a descriptor may be reused for a new client, an id is not */
+    int interest;            /* WANT_READ, WANT_WRITE or both; WANT_CLOSE: it has been served */
+    bool eof;                /* it has finished sending (FIN) */
+    bool broken;             /* the connection has failed (a reset) */
+    bool searching;          /* a search is not yet answered: the lines behind it must wait */
+    bool discarding;         /* it has sent too long a line: whatever follows is not answered */
+    size_t in_start, in_end; /* in `in`: what is still to be answered */
+    size_t start, end;       /* in `out`: what is still to be sent */
+    LIST_ENTRY(client) link;
     char in[IN_SIZE], out[OUT_SIZE];
 };
 
-static LIST_HEAD(list, client) clients, done; /* being served; done, to be freed after the batch */
-static struct client *client_at[MOST_DESCRIPTORS]; /* who has this descriptor now */
+static LIST_HEAD(list, client) clients, closed;   /* closed: to be freed after the batch */
+static struct client *client_at[MAX_DESCRIPTORS]; /* the client that has this descriptor */
 static unsigned long long connections, bytes;
-static int spare = -1; /* a descriptor to give up when there are no others: see accept_clients */
-static int poller;     /* the epoll instance, epoll(7) */
+static int reserve_fd = -1; /* closed when there is no other descriptor: see accept_clients */
+static int epoll_fd;        /* the epoll instance, epoll(7) */
 
-/* A line without its newline, and with room for it. */
-struct line {
-    size_t size;
-    char text[LINE_MOST + 1];
-};
+/* Registers what this client is interested in: EPOLL_CTL_ADD for a new client, EPOLL_CTL_MOD for a
+ * change. Level-triggered: what is left unread is reported again. Returns false on failure. */
+static bool update_interest(int operation, struct client *client)
+{
+    struct epoll_event event = {.data.ptr = client};
+    if (client->interest & WANT_READ)
+        event.events |= EPOLLIN;
+    if (client->interest & WANT_WRITE)
+        event.events |= EPOLLOUT;
+    return epoll_ctl(epoll_fd, operation, client->fd, &event) == 0;
+}
 
-/* Says which system call failed and why, and ends the server. Only for what happens before the
- * first client: later on, nothing that one client does is a reason to end. */
+static void serve_client(struct client *client, bool readable);
+static bool answer_line(struct client *client);
+static void start_search(struct client *client, const char *words, size_t size, bool newline);
+static void read_input(struct client *client);
+static void flush_output(struct client *client);
+static void append_output(struct client *client, const char *text, size_t size, bool newline);
+static void accept_clients(void);
+static void close_later(struct client *client);
+static void free_closed(void);
+static void send_request(struct source *source, uint32_t events);
+static void receive_answer(struct source *source, uint32_t events);
+static void complete_call(struct call *call, const char *error);
+static double now(void);
+static void die(const char *call);
+static int port_number(const char *word);
+static int listen_on(int port);
+static void print_address(int fd);
+static void on_signal(int signal);
+
+/* Serves a client that is ready, or whose answer has arrived. */
+static void handle_client(struct client *client, bool readable)
+{
+    int old_interest = client->interest;
+    serve_client(client, readable);
+    if (client->interest == WANT_CLOSE)
+        close_later(client);
+    else if (client->interest != old_interest)
+        update_interest(EPOLL_CTL_MOD, client);
+}
+
+static void client_ready(struct source *source, uint32_t events)
+{
+    struct client *client = (struct client *)source;
+    client->broken = events & EPOLLERR; /* reported whatever the interest */
+    handle_client(client, events & ~EPOLLOUT);
+}
+
+/* Every search ends here. */
+static void finish_search(struct search *search)
+{
+    struct client *client = client_at[search->fd];
+    if (client != NULL && client->id == search->id) { /* otherwise the client has left */
+        client->searching = false;
+        append_output(client, search->line.text, search->line.size, search->newline);
+        handle_client(client, false);
+    }
+    free(search);
+}
+
+static void expire_deadlines(void)
+{
+    struct call *call;
+    while ((call = TAILQ_FIRST(&calls)) != NULL && call->deadline <= now())
+        complete_call(call, "timed out");
+}
+
+/* Runs after the batch: until then an event in it may still refer to what is closed and freed here.
+ * A callback may start a call that completes at once: its callback then runs here, too. */
+static void run_callbacks(void)
+{
+    struct call *call;
+    while ((call = TAILQ_FIRST(&completed)) != NULL) {
+        TAILQ_REMOVE(&completed, call, link);
+        if (call->fd != -1)
+            close(call->fd);
+        call->callback(call->search, call->ok);
+    }
+}
+
+/* How long the loop may wait, in milliseconds; -1: until something happens. Rounded up: otherwise
+ * the loop would spin through the last millisecond before a deadline. */
+static int next_timeout(void)
+{
+    struct call *first = TAILQ_FIRST(&calls);
+    if (first == NULL)
+        return -1;
+    double left = first->deadline - now();
+    return left <= 0 ? 0 : (int)(left * 1000) + 1;
+}
+
+static void loop(void)
+{
+    while (!stopping) {
+        struct epoll_event events[MAX_EVENTS];
+        int n = epoll_wait(epoll_fd, events, MAX_EVENTS, next_timeout()); /* -1: EINTR, no events */
+        for (int i = 0; i < n; i++) {
+            struct source *source = events[i].data.ptr;
+            if (events[i].data.ptr == &listener)
+                accept_clients();
+            else
+                source->on_ready(source, events[i].events);
+        }
+        expire_deadlines();
+        run_callbacks();
+        free_closed();
+    }
+}
+
+int main(int argc, char **argv)
+{
+    int port = argc == 2 || argc == 5 ? port_number(argv[1]) : -1;
+    bool ok = port != -1;
+    for (int i = 2; i < argc && ok; i++)
+        ok = (backend_port[i - 2] = port_number(argv[i])) != -1;
+    if (!ok) {
+        fprintf(stderr, "usage: server PORT [USER QUERY STOCK]\n");
+        return 2;
+    }
+    listener = listen_on(port);
+    fcntl(listener, F_SETFL, O_NONBLOCK); /* a client may leave before accept is called */
+    reserve_fd = open("/dev/null", O_RDONLY);
+    epoll_fd = epoll_create1(0);
+    if (epoll_fd == -1)
+        die("epoll_create1");
+    struct epoll_event listen_event = {.events = EPOLLIN, .data.ptr = (void *)&listener};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &listen_event) == -1)
+        die("epoll_ctl");
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    print_address(listener);
+    loop();
+
+    close(epoll_fd);
+    close(listener);
+    close(reserve_fd);
+    while (!LIST_EMPTY(&clients))
+        close_later(LIST_FIRST(&clients));
+    while (!TAILQ_EMPTY(&calls)) /* the clients of these searches have left */
+        complete_call(TAILQ_FIRST(&calls), "failed");
+    run_callbacks();
+    free_closed();
+    printf("served %llu connections, %llu bytes\n", connections, bytes);
+    return 0;
+}
+
+/* ---- serving a client: nothing here knows how the loop waits --------------------------------- */
+
+/* Serves a client that is ready, and records what it is interested in next. */
+static void serve_client(struct client *client, bool readable)
+{
+    if (readable && !client->eof && client->in_end - client->in_start < IN_SIZE)
+        read_input(client);
+    do {
+        while (answer_line(client))
+            ;
+        flush_output(client); /* usually the kernel has room, and there is no need to wait for it */
+    } while (client->end == 0 && answer_line(client));
+    bool all_sent = client->start == client->end;
+    bool all_answered = client->in_start == client->in_end && !client->searching;
+    if (client->broken || (client->eof && all_answered && all_sent)) {
+        client->interest = WANT_CLOSE;
+        return;
+    }
+    /* close would reset the connection while unread bytes are there, and could lose the message. */
+    if (client->discarding && all_sent)
+        shutdown(client->fd, SHUT_WR);
+    client->interest = 0;
+    if (!all_sent)
+        client->interest |= WANT_WRITE;
+    if (!client->eof && client->in_end - client->in_start < IN_SIZE)
+        client->interest |= WANT_READ;
+}
+
+/* Answers the next line. Returns false if there is none, or if it has to wait. */
+static bool answer_line(struct client *client)
+{
+    static const char prefix[] = "search ", too_long[] = "error: line too long";
+    size_t size = client->in_end - client->in_start, prefix_size = strlen(prefix);
+    if (size == 0 || client->searching || client->broken || OUT_SIZE - client->end < MAX_LINE + 1)
+        return false;
+    const char *line = client->in + client->in_start, *newline = memchr(line, '\n', size);
+    if (newline != NULL)
+        size = (size_t)(newline - line);
+    if (size > MAX_LINE) {
+        append_output(client, too_long, strlen(too_long), true);
+        client->discarding = true;
+        client->in_start = client->in_end = 0;
+        return true;
+    }
+    if (newline == NULL && !client->eof) /* the rest of the line has not arrived yet */
+        return false;
+    client->in_start += size + (newline != NULL);
+    if (size >= prefix_size && memcmp(line, prefix, prefix_size) == 0)
+        start_search(client, line + prefix_size, size - prefix_size, newline != NULL);
+    else
+        append_output(client, line, size, newline != NULL);
+    return true;
+}
+
+static void start_search(struct client *client, const char *words, size_t size, bool newline)
+{
+    static const char none[] = "error: no backends", no_memory[] = "error: user backend failed";
+    struct search *search = malloc(sizeof *search);
+    if (backend_port[USER] == -1 || search == NULL) {
+        const char *error = search == NULL ? no_memory : none;
+        append_output(client, error, strlen(error), newline);
+        free(search);
+        return;
+    }
+    search->fd = client->fd;
+    search->id = client->id;
+    search->newline = newline;
+    search->line.size = size;
+    memcpy(search->line.text, words, size);
+    client->searching = true;
+    call_backend(USER, search, after_user);
+}
+
+/* Receives what has arrived, as much as there is room for. */
+static void read_input(struct client *client)
+{
+    size_t size = client->in_end - client->in_start;
+    memmove(client->in, client->in + client->in_start, size);
+    client->in_start = 0;
+    client->in_end = size;
+    ssize_t n;
+    do
+        n = recv(client->fd, client->in + size, IN_SIZE - size, 0);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        client->broken |= errno != EAGAIN;
+    else if (n == 0)
+        client->eof = true;
+    else if (!client->discarding)
+        client->in_end += (size_t)n;
+}
+
+/* Sends what is in `out`, as much as the kernel takes, and keeps the rest. */
+static void flush_output(struct client *client)
+{
+    while (client->start < client->end) {
+        ssize_t n = send(client->fd, client->out + client->start, client->end - client->start,
+                         MSG_NOSIGNAL);
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n == -1) {
+            client->broken |= errno != EAGAIN;
+            return;
+        }
+        client->start += (size_t)n;
+        bytes += (size_t)n;
+    }
+    client->start = client->end = 0;
+}
+
+/* Appends text to what is to be sent. The caller has made sure that there is room. */
+static void append_output(struct client *client, const char *text, size_t size, bool newline)
+{
+    memcpy(client->out + client->end, text, size);
+    client->end += size;
+    if (newline)
+        client->out[client->end++] = '\n';
+}
+
+/* ---- accepting and closing ------------------------------------------------------------------- */
+
+static void add_client(int fd)
+{
+    struct client *client = fd < MAX_DESCRIPTORS ? malloc(sizeof *client) : NULL;
+    if (client == NULL) {
+        close(fd);
+        return;
+    }
+    client->source.on_ready = client_ready;
+    client->fd = fd;
+    client->id = connections;
+    client->interest = WANT_READ;
+    client->eof = client->broken = client->searching = client->discarding = false;
+    client->in_start = client->in_end = client->start = client->end = 0;
+    client_at[fd] = client;
+    LIST_INSERT_HEAD(&clients, client, link);
+    if (!update_interest(EPOLL_CTL_ADD, client))
+        close_later(client);
+}
+
+/* Accepts all clients in the backlog. Without a descriptor for one (EMFILE) it would stay there and
+ * keep the listener readable, and the loop would spin. So the reserve descriptor is closed, and
+ * that client is accepted only to be disconnected. */
+static void accept_clients(void)
+{
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+        if (fd != -1) {
+            connections++;
+            add_client(fd);
+        } else if (errno == EMFILE || errno == ENFILE) {
+            close(reserve_fd);
+            fd = accept(listener, NULL, NULL);
+            connections += fd != -1;
+            close(fd);
+            reserve_fd = open("/dev/null", O_RDONLY);
+            if (fd == -1)
+                return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return; /* EAGAIN: the backlog is empty */
+        }
+    }
+}
+
+/* Closed and freed only after the batch: until then an event in it may still refer to this client,
+ * and its descriptor must not be given to a new one. */
+static void close_later(struct client *client)
+{
+    client_at[client->fd] = NULL;
+    LIST_REMOVE(client, link);
+    LIST_INSERT_HEAD(&closed, client, link);
+}
+
+static void free_closed(void)
+{
+    struct client *client;
+    while ((client = LIST_FIRST(&closed)) != NULL) {
+        LIST_REMOVE(client, link);
+        close(client->fd);
+        free(client);
+    }
+}
+
+/* ---- a backend call -------------------------------------------------------------------------- */
+
+/* Seconds on a clock that is never set: clock_gettime(2). */
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Lets `on_ready` run when such an event occurs on the socket. Returns false on failure. */
+static bool wait_for(int operation, struct call *call, uint32_t events,
+                     void (*on_ready)(struct source *source, uint32_t events))
+{
+    struct epoll_event event = {.events = events, .data.ptr = call};
+    call->source.on_ready = on_ready;
+    return epoll_ctl(epoll_fd, operation, call->fd, &event) == 0;
+}
+
+/* Starts to query one backend, and returns: the search's line is sent, the answer replaces it, and
+ * then the callback runs. If that fails or is not complete within a second, the error replaces the
+ * line. */
+static void call_backend(enum backend which, struct search *search,
+                         void (*callback)(struct search *search, bool ok))
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)backend_port[which]),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct call *call = &search->call;
+    search->line.text[search->line.size] = '\n';
+    *call = (struct call){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
+                          .which = which,
+                          .deadline = now() + 1,
+                          .callback = callback,
+                          .search = search};
+    TAILQ_INSERT_TAIL(&calls, call, link);
+    if (call->fd == -1 ||
+        (connect(call->fd, (struct sockaddr *)&address, sizeof address) == -1 &&
+         errno != EINPROGRESS && errno != EINTR) || /* these mean: in progress */
+        !wait_for(EPOLL_CTL_ADD, call, EPOLLOUT, send_request))
+        complete_call(call, "failed");
+}
+
+/* The connection is established or has failed: send reports which. */
+static void send_request(struct source *source, uint32_t events)
+{
+    (void)events;
+    struct call *call = (struct call *)source;
+    struct line *line = &call->search->line;
+    ssize_t n = send(call->fd, line->text + call->sent, line->size + 1 - call->sent, MSG_NOSIGNAL);
+    if (n == -1) {
+        if (errno != EAGAIN && errno != EINTR)
+            complete_call(call, "failed");
+        return;
+    }
+    call->sent += (size_t)n;
+    if (call->sent == line->size + 1) {
+        line->size = 0; /* from now on it is the answer */
+        wait_for(EPOLL_CTL_MOD, call, EPOLLIN, receive_answer);
+    }
+}
+
+/* Receives the answer, without its newline. Bytes after the newline are ignored. */
+static void receive_answer(struct source *source, uint32_t events)
+{
+    (void)events;
+    struct call *call = (struct call *)source;
+    struct line *line = &call->search->line;
+    char *rest = line->text + line->size;
+    ssize_t n = recv(call->fd, rest, sizeof line->text - line->size, 0);
+    if (n == -1 && (errno == EAGAIN || errno == EINTR))
+        return; /* what is there is reported again */
+    char *newline = n > 0 ? memchr(rest, '\n', (size_t)n) : NULL;
+    if (newline != NULL) {
+        line->size = (size_t)(newline - line->text);
+        complete_call(call, NULL);
+        return;
+    }
+    line->size += n > 0 ? (size_t)n : 0;
+    if (n <= 0 || line->size == sizeof line->text)
+        complete_call(call, "failed");
+}
+
+/* The call is completed; without an error, the answer is in the search's line. Its callback runs
+ * later, from the loop: a call may complete even before call_backend returns, while its caller is
+ * still serving the client that the callback serves. */
+static void complete_call(struct call *call, const char *error)
+{
+    struct line *line = &call->search->line;
+    TAILQ_REMOVE(&calls, call, link);
+    TAILQ_INSERT_TAIL(&completed, call, link);
+    call->ok = error == NULL;
+    if (error != NULL)
+        line->size =
+            (size_t)sprintf(line->text, "error: %s backend %s", backend_name[call->which], error);
+}
+
+/* ---- as in every lab ------------------------------------------------------------------------- */
+
+/* Reports which system call failed and why, and exits. Only for errors before the first client:
+ * later, nothing that happens to one client may end the server. */
 static void die(const char *call)
 {
     fprintf(stderr, "server: %s: %s\n", call, strerror(errno));
@@ -85,7 +582,7 @@ static int port_number(const char *word)
     return *end != '\0' || errno != 0 || port > 65535 ? -1 : (int)port;
 }
 
-/* Returns a socket that listens on 127.0.0.1; port 0 lets the kernel choose: ip(7), listen(2). */
+/* Returns a socket that listens on 127.0.0.1. Port 0: the kernel chooses one, ip(7), listen(2). */
 static int listen_on(int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -94,7 +591,8 @@ static int listen_on(int port)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd == -1)
         die("socket");
-    /* Without this, a restart within a minute of the last run finds its port still taken. */
+    /* Otherwise bind fails for about a minute after the last run: connections that it closed are
+     * still in TIME_WAIT on that port. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == -1)
         die("setsockopt");
     if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1)
@@ -104,8 +602,8 @@ static int listen_on(int port)
     return fd;
 }
 
-/* Says where the server listens. Flushed, because a program may be waiting to read it. */
-static void say_listening(int fd)
+/* Prints where the server listens. Flushed, because stdout may be a pipe that a program reads. */
+static void print_address(int fd)
 {
     struct sockaddr_in address;
     socklen_t size = sizeof address;
@@ -115,481 +613,15 @@ static void say_listening(int fd)
     fflush(stdout);
 }
 
-/* The signal handler. A flag alone would not do: the signal may come just before accept or recv
- * begins to wait, and nobody would look at the flag again. A socket that is shut down stays so:
- * accept fails and recv says 0 whenever they are called. shutdown is async-signal-safe. */
-static void stop(int signal)
+/* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
+ * before the server waits, when the flag has already been checked. A listener that has been shut
+ * down stays so: it is ready at once, and accept fails. shutdown is
+ * async-signal-safe, signal-safety(7). */
+static void on_signal(int signal)
 {
     (void)signal;
-    int saved = errno;
+    int saved_errno = errno;
     stopping = 1;
     shutdown(listener, SHUT_RDWR);
-    errno = saved;
-}
-
-/* ---- a search: this is what waits, so it is done in pieces ----------------------------------- */
-
-enum backend { USER, QUERY, STOCK, BACKENDS };
-
-static const char *const backend_name[] = {"user", "query", "stock"};
-static int backend_port[BACKENDS] = {-1, -1, -1};
-
-/* A backend call on its way. */
-struct call {
-    struct source source;
-    int fd;
-    enum backend which;
-    size_t sent; /* of the search's line and its newline */
-    double deadline;
-    bool well; /* when it is over: is there an answer? */
-    struct search *search;
-    void (*after)(struct search *search, bool well); /* goes on with it then */
-    TAILQ_ENTRY(call) others;
-};
-
-/* A search on its way. When the answer is there, the client may have left, and its descriptor may
- * be somebody else's. So this is a copy, and who asked is known by an id. */
-struct search {
-    int fd;
-    unsigned long long id;
-    bool newline;     /* the answer ends with one, as the question did */
-    struct line line; /* the words; then what each backend has answered */
-    struct call call; /* one at a time */
-};
-
-TAILQ_HEAD(queue, call);
-
-/* All calls have the same second: who began first is the first whose time is up. */
-static struct queue calls = TAILQ_HEAD_INITIALIZER(calls); /* on their way */
-static struct queue over = TAILQ_HEAD_INITIALIZER(over);   /* their callbacks are still to come */
-
-/* Seconds on a clock that nobody sets. */
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-/* The call is over; without an error, the answer is in the search's line. Its callback comes later,
- * from the loop: who ends a call, even before call_backend returns, may be in the middle of serving
- * the client that the callback serves. */
-static void end_call(struct call *call, const char *error)
-{
-    struct line *line = &call->search->line;
-    TAILQ_REMOVE(&calls, call, others);
-    TAILQ_INSERT_TAIL(&over, call, others);
-    call->well = error == NULL;
-    if (error != NULL)
-        line->size =
-            (size_t)sprintf(line->text, "error: %s backend %s", backend_name[call->which], error);
-}
-
-/* Lets `ready` go on when there is such an event. */
-static bool wait_for(int operation, struct call *call, uint32_t events,
-                     void (*ready)(struct source *source, uint32_t events))
-{
-    struct epoll_event event = {.events = events, .data.ptr = call};
-    call->source.ready = ready;
-    return epoll_ctl(poller, operation, call->fd, &event) == 0;
-}
-
-/* Takes in the answer, without its newline. What comes behind the newline is nobody's. */
-static void receive_answer(struct source *source, uint32_t events)
-{
-    (void)events;
-    struct call *call = (struct call *)source;
-    struct line *line = &call->search->line;
-    char *rest = line->text + line->size;
-    ssize_t n = recv(call->fd, rest, sizeof line->text - line->size, 0);
-    if (n == -1 && (errno == EAGAIN || errno == EINTR))
-        return; /* what is there is told again */
-    char *newline = n > 0 ? memchr(rest, '\n', (size_t)n) : NULL;
-    if (newline != NULL) {
-        line->size = (size_t)(newline - line->text);
-        end_call(call, NULL);
-        return;
-    }
-    line->size += n > 0 ? (size_t)n : 0;
-    if (n <= 0 || line->size == sizeof line->text)
-        end_call(call, "failed");
-}
-
-/* The connection is there, or has failed: send says so. */
-static void send_question(struct source *source, uint32_t events)
-{
-    (void)events;
-    struct call *call = (struct call *)source;
-    struct line *line = &call->search->line;
-    ssize_t n = send(call->fd, line->text + call->sent, line->size + 1 - call->sent, MSG_NOSIGNAL);
-    if (n == -1) {
-        if (errno != EAGAIN && errno != EINTR)
-            end_call(call, "failed");
-        return;
-    }
-    call->sent += (size_t)n;
-    if (call->sent == line->size + 1) {
-        line->size = 0; /* from here on it is the answer */
-        wait_for(EPOLL_CTL_MOD, call, EPOLLIN, receive_answer);
-    }
-}
-
-/* Begins to ask one backend: the line goes out, and the line that comes back takes its place; then
- * `after` goes on. If that fails, or is not done within a second, the error takes its place. */
-static void call_backend(enum backend which, struct search *search,
-                         void (*after)(struct search *search, bool well))
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)backend_port[which]),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct call *call = &search->call;
-    search->line.text[search->line.size] = '\n';
-    *call = (struct call){.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
-                          .which = which,
-                          .deadline = now() + 1,
-                          .after = after,
-                          .search = search};
-    TAILQ_INSERT_TAIL(&calls, call, others);
-    if (call->fd == -1 ||
-        (connect(call->fd, (struct sockaddr *)&address, sizeof address) == -1 &&
-         errno != EINPROGRESS && errno != EINTR) || /* then it is still being made */
-        !wait_for(EPOLL_CTL_ADD, call, EPOLLOUT, send_question))
-        end_call(call, "failed");
-}
-
-static void answer(struct search *search);
-
-/* The search, its last step first: C wants to know a function before it is named. It begins in
- * start_search; each backend is asked what the one before has answered. */
-static void after_stock(struct search *search, bool well)
-{
-    (void)well;
-    answer(search);
-}
-
-static void after_query(struct search *search, bool well)
-{
-    if (well)
-        call_backend(STOCK, search, after_stock);
-    else
-        answer(search);
-}
-
-static void after_user(struct search *search, bool well)
-{
-    if (well)
-        call_backend(QUERY, search, after_query);
-    else
-        answer(search);
-}
-
-/* ---- what a client does when something is ready: nothing here knows how the loop waits ---- */
-
-/* Puts it behind what waits to be sent. The caller has seen to it that there is room. */
-static void put(struct client *client, const char *text, size_t size, bool newline)
-{
-    memcpy(client->out + client->end, text, size);
-    client->end += size;
-    if (newline)
-        client->out[client->end++] = '\n';
-}
-
-/* Sends what waits, as much as the kernel takes. */
-static void send_waiting(struct client *client)
-{
-    while (client->start < client->end) {
-        ssize_t n = send(client->fd, client->out + client->start, client->end - client->start,
-                         MSG_NOSIGNAL);
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n == -1) {
-            client->gone |= errno != EAGAIN;
-            return;
-        }
-        client->start += (size_t)n;
-        bytes += (size_t)n;
-    }
-    client->start = client->end = 0;
-}
-
-/* Takes in what has come, as much as there is room for. */
-static void receive(struct client *client)
-{
-    size_t size = client->in_end - client->in_start;
-    memmove(client->in, client->in + client->in_start, size);
-    client->in_start = 0;
-    client->in_end = size;
-    ssize_t n;
-    do
-        n = recv(client->fd, client->in + size, IN_SIZE - size, 0);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        client->gone |= errno != EAGAIN;
-    else if (n == 0)
-        client->finished = true;
-    else if (!client->ignored)
-        client->in_end += (size_t)n;
-}
-
-static void start_search(struct client *client, const char *words, size_t size, bool newline)
-{
-    static const char none[] = "error: no backends", no_memory[] = "error: user backend failed";
-    struct search *search = malloc(sizeof *search);
-    if (backend_port[USER] == -1 || search == NULL) {
-        const char *error = search == NULL ? no_memory : none;
-        put(client, error, strlen(error), newline);
-        free(search);
-        return;
-    }
-    search->fd = client->fd;
-    search->id = client->id;
-    search->newline = newline;
-    search->line.size = size;
-    memcpy(search->line.text, words, size);
-    client->searching = true;
-    call_backend(USER, search, after_user);
-}
-
-/* Answers the next line, if there is one and it is its turn: false if not. */
-static bool answer_line(struct client *client)
-{
-    static const char prefix[] = "search ", too_long[] = "error: line too long";
-    size_t size = client->in_end - client->in_start, prefix_size = strlen(prefix);
-    if (size == 0 || client->searching || client->gone || OUT_SIZE - client->end < LINE_MOST + 1)
-        return false;
-    const char *line = client->in + client->in_start, *newline = memchr(line, '\n', size);
-    if (newline != NULL)
-        size = (size_t)(newline - line);
-    if (size > LINE_MOST) {
-        put(client, too_long, strlen(too_long), true);
-        client->ignored = true;
-        client->in_start = client->in_end = 0;
-        return true;
-    }
-    if (newline == NULL && !client->finished) /* its rest is still to come */
-        return false;
-    client->in_start += size + (newline != NULL);
-    if (size >= prefix_size && memcmp(line, prefix, prefix_size) == 0)
-        start_search(client, line + prefix_size, size - prefix_size, newline != NULL);
-    else
-        put(client, line, size, newline != NULL);
-    return true;
-}
-
-/* Serves one client for which something is ready, and says what it waits for next. */
-static void serve_client(struct client *client, bool readable)
-{
-    if (readable && !client->finished && client->in_end - client->in_start < IN_SIZE)
-        receive(client);
-    do {
-        while (answer_line(client))
-            ;
-        send_waiting(client); /* most often there is room at once */
-    } while (client->end == 0 && answer_line(client));
-    bool all_sent = client->start == client->end, all_said = client->in_start == client->in_end;
-    if (client->gone || (client->finished && all_said && !client->searching && all_sent)) {
-        client->want = TO_LEAVE;
-        return;
-    }
-    /* close would reset the connection while unread bytes are there, and the message with it. */
-    if (client->ignored && all_sent)
-        shutdown(client->fd, SHUT_WR);
-    client->want = NOTHING;
-    if (!all_sent)
-        client->want |= TO_WRITE;
-    if (!client->finished && client->in_end - client->in_start < IN_SIZE)
-        client->want |= TO_READ;
-}
-
-/* ---- the loop -------------------------------------------------------------------------------- */
-
-/* Waits for this client as it wants (EPOLL_CTL_ADD: from now on; EPOLL_CTL_MOD: otherwise than so
- * far). Level-triggered: what is not taken now is told again. False if that cannot be. */
-static bool watch(int operation, struct client *client)
-{
-    struct epoll_event event = {.data.ptr = client};
-    if (client->want & TO_READ)
-        event.events |= EPOLLIN;
-    if (client->want & TO_WRITE)
-        event.events |= EPOLLOUT;
-    return epoll_ctl(poller, operation, client->fd, &event) == 0;
-}
-
-/* Off the list, and out of sight of the loop; freed when nobody can hold a pointer to it. */
-static void let_go(struct client *client)
-{
-    client_at[client->fd] = NULL;
-    LIST_REMOVE(client, others);
-    LIST_INSERT_HEAD(&done, client, others);
-}
-
-static void free_done(void)
-{
-    struct client *client;
-    while ((client = LIST_FIRST(&done)) != NULL) {
-        LIST_REMOVE(client, others);
-        close(client->fd);
-        free(client);
-    }
-}
-
-/* Something is ready for this client, or its answer is there. */
-static void attend_to(struct client *client, bool readable)
-{
-    int before = client->want;
-    serve_client(client, readable);
-    if (client->want == TO_LEAVE)
-        let_go(client);
-    else if (client->want != before)
-        watch(EPOLL_CTL_MOD, client);
-}
-
-static void client_ready(struct source *source, uint32_t events)
-{
-    struct client *client = (struct client *)source;
-    client->gone = events & EPOLLERR; /* is told also to who wants nothing */
-    attend_to(client, events & ~EPOLLOUT);
-}
-
-/* The end of every search. */
-static void answer(struct search *search)
-{
-    struct client *client = client_at[search->fd];
-    if (client != NULL && client->id == search->id) { /* or else who asked has left */
-        client->searching = false;
-        put(client, search->line.text, search->line.size, search->newline);
-        attend_to(client, false);
-    }
-    free(search);
-}
-
-/* Whose time is up fails. */
-static void end_late_calls(void)
-{
-    struct call *call;
-    while ((call = TAILQ_FIRST(&calls)) != NULL && call->deadline <= now())
-        end_call(call, "timed out");
-}
-
-/* After the batch, when no event of it can mean what is closed and freed here. A callback may begin
- * the next call, and that may be over at once: then it is here as well. */
-static void run_callbacks(void)
-{
-    struct call *call;
-    while ((call = TAILQ_FIRST(&over)) != NULL) {
-        TAILQ_REMOVE(&over, call, others);
-        if (call->fd != -1)
-            close(call->fd);
-        call->after(call->search, call->well);
-    }
-}
-
-/* How long the loop may wait, in milliseconds, -1: for ever. Rounded up, or the last of them would
- * be spent in asking again and again. */
-static int time_left(void)
-{
-    struct call *first = TAILQ_FIRST(&calls);
-    if (first == NULL)
-        return -1;
-    double left = first->deadline - now();
-    return left <= 0 ? 0 : (int)(left * 1000) + 1;
-}
-
-static void add_client(int fd)
-{
-    struct client *client = fd < MOST_DESCRIPTORS ? malloc(sizeof *client) : NULL;
-    if (client == NULL) {
-        close(fd);
-        return;
-    }
-    client->source.ready = client_ready;
-    client->fd = fd;
-    client->id = connections;
-    client->want = TO_READ;
-    client->finished = client->gone = client->searching = client->ignored = false;
-    client->in_start = client->in_end = client->start = client->end = 0;
-    client_at[fd] = client;
-    LIST_INSERT_HEAD(&clients, client, others);
-    if (!watch(EPOLL_CTL_ADD, client))
-        let_go(client);
-}
-
-/* Lets in all who knock. When there is no descriptor for one (EMFILE), it would stay in the backlog
- * and keep the listener ready, and the loop would spin: so the spare descriptor is given up for it,
- * and it is sent away. */
-static void accept_clients(void)
-{
-    for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-        if (fd != -1) {
-            connections++;
-            add_client(fd);
-        } else if (errno == EMFILE || errno == ENFILE) {
-            close(spare);
-            fd = accept(listener, NULL, NULL);
-            connections += fd != -1;
-            close(fd);
-            spare = open("/dev/null", O_RDONLY);
-            if (fd == -1)
-                return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            return; /* EAGAIN: that was all */
-        }
-    }
-}
-
-static void loop(void)
-{
-    while (!stopping) {
-        struct epoll_event events[MOST_EVENTS];
-        int n = epoll_wait(poller, events, MOST_EVENTS, time_left()); /* -1: EINTR, none is ready */
-        for (int i = 0; i < n; i++) {
-            struct source *source = events[i].data.ptr;
-            if (events[i].data.ptr == &listener)
-                accept_clients();
-            else
-                source->ready(source, events[i].events);
-        }
-        end_late_calls();
-        run_callbacks();
-        free_done();
-    }
-}
-
-int main(int argc, char **argv)
-{
-    int port = argc == 2 || argc == 5 ? port_number(argv[1]) : -1;
-    bool well = port != -1;
-    for (int i = 2; i < argc && well; i++)
-        well = (backend_port[i - 2] = port_number(argv[i])) != -1;
-    if (!well) {
-        fprintf(stderr, "usage: server PORT [USER QUERY STOCK]\n");
-        return 2;
-    }
-    listener = listen_on(port);
-    fcntl(listener, F_SETFL, O_NONBLOCK); /* who knocked may be gone when accept is called */
-    spare = open("/dev/null", O_RDONLY);
-    poller = epoll_create1(0);
-    if (poller == -1)
-        die("epoll_create1");
-    struct epoll_event knocking = {.events = EPOLLIN, .data.ptr = (void *)&listener};
-    if (epoll_ctl(poller, EPOLL_CTL_ADD, listener, &knocking) == -1)
-        die("epoll_ctl");
-    struct sigaction action = {.sa_handler = stop};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    say_listening(listener);
-    loop();
-
-    close(poller);
-    close(listener);
-    close(spare);
-    while (!LIST_EMPTY(&clients))
-        let_go(LIST_FIRST(&clients));
-    while (!TAILQ_EMPTY(&calls)) /* whose search is in flight has left */
-        end_call(TAILQ_FIRST(&calls), "failed");
-    run_callbacks();
-    free_done();
-    printf("served %llu connections, %llu bytes\n", connections, bytes);
-    return 0;
+    errno = saved_errno;
 }
