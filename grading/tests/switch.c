@@ -1,5 +1,5 @@
 /*
- * Does lab 8's switch_stack preserve each register that the ABI calls callee-saved? A server may
+ * Does lab 8's switch_context preserve each register that the ABI calls callee-saved? A server may
  * well live without one of them, as long as the compiler keeps nothing there.
  */
 #define main server_main
@@ -23,7 +23,7 @@ __asm__("spoil:\n"
         ".endr\n"
         "    leaq spoiler(%rip), %rdi\n"
         "    movq tester(%rip), %rsi\n"
-        "    call switch_stack\n"
+        "    call switch_context\n"
         "    jmp spoil\n"
 
         "count_lost:\n"
@@ -35,7 +35,7 @@ __asm__("spoil:\n"
         ".endr\n"
         "    leaq tester(%rip), %rdi\n"
         "    movq spoiler(%rip), %rsi\n"
-        "    call switch_stack\n"
+        "    call switch_context\n"
         "    xorl %eax, %eax\n"
         ".irp name, r15, r14, r13, r12, rbp, rbx\n"
         "    cmpq $number, %\\name\n"
@@ -57,7 +57,7 @@ __asm__("spoil:\n"
         "    ldr x0, =spoiler\n"
         "    ldr x1, =tester\n"
         "    ldr x1, [x1]\n"
-        "    bl switch_stack\n"
+        "    bl switch_context\n"
         "    b spoil\n"
 
         "count_lost:\n"
@@ -74,7 +74,7 @@ __asm__("spoil:\n"
         "    ldr x0, =tester\n"
         "    ldr x1, =spoiler\n"
         "    ldr x1, [x1]\n"
-        "    bl switch_stack\n"
+        "    bl switch_context\n"
         "    mov x0, #0\n"
         ".irp n, 15, 14, 13, 12, 11, 10, 9, 8\n"
         "    fmov x9, d\\n\n"
