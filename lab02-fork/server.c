@@ -85,7 +85,7 @@ int main(int argc, char **argv)
     }
     close(listener);
     /* TODO 4: Make the children end, and wait until the last one has. Meanwhile, reap() must
-     * neither change the list nor collect a child that you wait for. */
+     * neither change the list nor reap a child that you are waiting for. */
     printf("served %llu connections, %llu bytes\n", connections, *bytes);
     munmap(bytes, sizeof *bytes);
     return 0;
