@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 
     while (!stopping) {
         /* TODO 3: Wait for events; epoll reports only descriptors that are ready. Serve each such
-         * client, update its interest if it has changed, and close it later if it wants that.
+         * client, update its interest if it has changed, and close it later if that is WANT_CLOSE.
          * Accept new clients. An event can also report that the connection is broken. */
         (void)serve_client, (void)accept_clients;
         pause();
