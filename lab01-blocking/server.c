@@ -44,9 +44,9 @@ int main(int argc, char **argv)
     print_address(listener);
 
     unsigned long long connections = 0, bytes = 0;
-    /* TODO 1: Until it is time to stop, take the next client, count it, serve it, add up what went
-     * back to it, and close its socket. While it is served, stop() must find it in `current`: and
-     * what if the signal came just before? */
+    /* TODO 1: Until a signal has set `stopping`, accept the next client, count it, serve it, add
+     * the bytes sent back to the total, and close its socket. While a client is being served,
+     * on_signal must find it in `current`. What if the signal arrives just before that? */
     (void)serve_client;
     close(listener);
     printf("served %llu connections, %llu bytes\n", connections, bytes);
@@ -56,8 +56,8 @@ int main(int argc, char **argv)
 /* Serves one client until its last byte. Returns how many bytes were sent back to it. */
 static unsigned long long serve_client(int client)
 {
-    /* TODO 2: Send back what the client says, as it comes, until it has nothing more to say or is
-     * gone. */
+    /* TODO 2: Send back what the client sends, as it arrives, until it has finished sending or the
+     * connection is broken. Return how many bytes were sent back. */
     (void)client, (void)send_all;
     return 0;
 }
@@ -67,7 +67,7 @@ static unsigned long long serve_client(int client)
 static size_t send_all(int client, const char *data, size_t size)
 {
     /* TODO 3: Send all the bytes, however few of them the kernel takes at a time. Neither a signal
-     * nor a client that is gone may end the server. */
+     * nor a client that has gone may end the server. */
     (void)client, (void)data, (void)size;
     return 0;
 }
@@ -99,9 +99,9 @@ static int listen_on(int port)
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    /* TODO 4: Make a TCP socket for IPv4. Allow its port to be bound again soon after the last
-     * run (SO_REUSEADDR), give it the address, and let it listen with the longest backlog there
-     * is. Each of these calls may fail: die() with the call's name. Return the socket. */
+    /* TODO 4: Create a TCP socket for IPv4. Allow its port to be bound again soon after the last
+     * run (SO_REUSEADDR), give it the address, and listen with the longest backlog there is. Each
+     * of these calls may fail: then call die() with its name. Return the socket. */
     (void)address;
     errno = ENOSYS;
     die("TODO 4");

@@ -43,8 +43,8 @@ static void on_signal(int signal);
  * second one. So it reaps until no ended child is left. */
 static void reap(int signal)
 {
-    /* TODO 1: Wait for all children that have ended, and for none that has not. Take each from the
-     * list. Leave errno as it was: the signal may come between a call and the look at errno. */
+    /* TODO 1: Reap all children that have ended, without waiting for any that has not, and remove
+     * each from the list. Preserve errno: the signal may arrive just before errno is checked. */
     (void)signal, (void)children, (void)child_count;
 }
 
@@ -59,8 +59,8 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    /* TODO 2: Let reap() hear of each child that ends, and let `bytes` point to memory that all
-     * children will share with the parent: at the moment each would count in a copy of its own. */
+    /* TODO 2: Have reap() called whenever a child ends, and make `bytes` point to memory that the
+     * parent shares with all its children: for now, each child would count in a copy of its own. */
     static atomic_ullong not_shared;
     bytes = &not_shared;
     (void)reap;
@@ -74,17 +74,18 @@ int main(int argc, char **argv)
         if (client == -1) /* accept(2): EINTR, or a client that has already left; try the next */
             continue;
         connections++;
-        /* TODO 3: Let a child serve this client, and add to `bytes` what went back. Which sockets
-         * does the child need, which the parent? If there can be no child, only this client may
-         * suffer, and nothing goes on the list. Two moments no signal may disturb (block them): in
-         * the parent, until the child is on the list; in the child, until stop() would find there
-         * what is its own, and nothing else. And what if the signal came in that moment? */
+        /* TODO 3: Serve this client in a child process, which adds the number of bytes it sent back
+         * to `bytes`. Which sockets does the child need, and which the parent? If there can be no
+         * child, only this client may suffer, and nothing is added to the list. Signals must be
+         * blocked twice: in the parent, until the child is in the list; in the child, until
+         * on_signal would find the child's own socket in its variables, and no other. And what if
+         * the signal arrived in that time? */
         (void)serve_client, (void)old_mask;
         close(client);
     }
     close(listener);
-    /* TODO 4: Tell the children to end, and wait until the last has. reap() must not change the
-     * list meanwhile, nor take from you whom you wait for. */
+    /* TODO 4: Make the children end, and wait until the last one has. Meanwhile, reap() must
+     * neither change the list nor reap a child that you are waiting for. */
     printf("served %llu connections, %llu bytes\n", connections, *bytes);
     munmap(bytes, sizeof *bytes);
     return 0;

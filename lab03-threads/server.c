@@ -46,8 +46,9 @@ static void on_signal(int signal);
  * could shut down a descriptor that already belongs to a new client. */
 static void remove_client(struct client *client, unsigned long long served)
 {
-    /* TODO 1: Take the client from the list, add up what went back to it, close and free what it
-     * had. Other threads do the same at the same time, and at the stop main waits for `left`. */
+    /* TODO 1: Remove the client from the list, add the number of bytes sent back to it to the
+     * total, close its socket and free its memory. Other threads may do the same at the same time,
+     * and on shutdown main waits for `client_left`. */
     (void)client, (void)served, (void)lock, (void)client_left;
 }
 
@@ -79,14 +80,14 @@ int main(int argc, char **argv)
         if (fd == -1) /* accept(2): EINTR, or a client that has already left; try the next */
             continue;
         connections++;
-        /* TODO 3: Put the client on the list and give it a thread that nobody has to join. The
-         * thread may begin late: what it is handed must be its own. Signals are for main alone. If
-         * memory or the thread cannot be had, only this client may suffer. */
+        /* TODO 3: Put the client in the list and start a thread for it that does not have to be
+         * joined. The thread may start late: its argument must belong to it alone. Only main may
+         * receive signals. If there is no memory or no thread, only this client may suffer. */
         (void)client_thread, (void)old_mask;
         close(fd);
     }
     close(listener);
-    /* TODO 4: Wake all threads that wait for their clients, and wait until the list is empty. */
+    /* TODO 4: Wake all threads that are blocked on their clients. Wait until the list is empty. */
     (void)clients;
     printf("served %llu connections, %llu bytes\n", connections, bytes);
     return 0;
@@ -181,8 +182,9 @@ static void print_address(int fd)
 }
 
 /* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
- * before accept blocks, when the flag has already been checked. A socket that has been shut down
- * stays so: accept fails whenever it is called. shutdown is async-signal-safe, signal-safety(7). */
+ * before the server waits, when the flag has already been checked. A listener that has been shut
+ * down stays so: it is ready at once, and accept fails. shutdown is
+ * async-signal-safe, signal-safety(7). */
 static void on_signal(int signal)
 {
     (void)signal;

@@ -82,8 +82,8 @@ int main(int argc, char **argv)
     highest = listener;
 
     while (!stopping) {
-        /* TODO 2: Wait until a descriptor is ready. Serve each client that is ready, update its
-         * interest if it has changed, and close it later if it wants that. Accept new clients. */
+        /* TODO 2: Wait until a descriptor is ready. Serve each ready client, update its interest if
+         * it has changed, and close it later if that is WANT_CLOSE. Accept new clients. */
         (void)write_set, (void)serve_client, (void)accept_clients;
         pause();
         free_closed();

@@ -45,8 +45,8 @@ static int epoll_fd;        /* the epoll instance, epoll(7) */
  * change. Level-triggered: what is left unread is reported again. Returns false on failure. */
 static bool update_interest(int operation, struct client *client)
 {
-    /* TODO 1: Tell the kernel what to wait for on this client's descriptor, and whose it is: when
-     * it is ready, epoll_wait gives back what you put into `data`. */
+    /* TODO 1: Register what to wait for on this client's descriptor, and which client it is: when
+     * the descriptor is ready, epoll_wait returns `data` unchanged. */
     (void)operation, (void)client;
     return false;
 }
@@ -76,14 +76,14 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    /* TODO 2: Make the epoll instance, and let it wait for the listener. How will you tell the
-     * listener from a client? */
+    /* TODO 2: Create the epoll instance, and register the listening socket. How will you
+     * distinguish its events from those of a client? */
     print_address(listener);
 
     while (!stopping) {
-        /* TODO 3: Wait until somebody is ready; only they are told. Serve each of them, watch it if
-         * it wants something else now than before, and let it go if it wants nothing. Let in who
-         * knocks. An event can also say that the connection is broken. */
+        /* TODO 3: Wait for events; epoll reports only descriptors that are ready. Serve each such
+         * client, update its interest if it has changed, and close it later if that is WANT_CLOSE.
+         * Accept new clients. An event can also report that the connection is broken. */
         (void)serve_client, (void)accept_clients;
         pause();
         free_closed();
