@@ -1,6 +1,6 @@
-# grades.csv: a row a student, a column a lab, the total. An empty cell is no number: the notes say why.
-# A spreadsheet takes a text that begins with = + - @ for a formula: an apostrophe before it prevents it.
-include "text";
+# grades.csv: one row per student, one column per lab, the total and notes. The notes say why a cell is
+# empty. Text that begins with = + - @ is a formula to a spreadsheet; a leading apostrophe prevents that.
+include "safe-text";
 
 def cell: one_line | if test("^[=+@-]") then "'" + . else . end;
 

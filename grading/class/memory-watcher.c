@@ -1,10 +1,10 @@
 /*
- * warden MEGABYTES COMMAND... - runs the command, and meanwhile looks after the memory of all
- * processes in the rooms below: when they use more, they are killed, and the harness sees a server
- * that has ended. A limit for each process alone would not hold for many.
+ * memory-watcher MEGABYTES COMMAND... - runs the command, and limits the memory that all processes
+ * in inner sandboxes use together: if they use more, it kills them, and the harness sees that the
+ * server has ended. A limit per process would not be enough, since a server may have many.
  *
- * A room is a pid namespace below ours, so a process in one has more than one number in the line
- * NSpid of /proc/PID/status, see proc(5).
+ * An inner sandbox is a pid namespace below ours, so the NSpid line in /proc/PID/status of a
+ * process in it has more than one number, see proc(5).
  */
 #include <dirent.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MILLISECONDS_BETWEEN_LOOKS = 20, MOST = 4096 };
+enum { INTERVAL_MS = 20, MAX_PIDS = 4096 };
 
 static bool read_file(int pid, const char *name, char *text, size_t size)
 {
@@ -32,31 +32,31 @@ static bool read_file(int pid, const char *name, char *text, size_t size)
     return n > 0;
 }
 
-/* The number behind a word at the beginning of a line, in kilobytes; 0 if there is none. */
-static unsigned long after(const char *text, const char *word)
+/* The value of a field, in kilobytes; 0 if there is none. */
+static unsigned long field(const char *text, const char *name)
 {
-    const char *found = strstr(text, word);
-    return found != NULL ? strtoul(found + strlen(word), NULL, 10) : 0;
+    const char *found = strstr(text, name);
+    return found != NULL ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
-static bool in_a_room(const char *status)
+static bool in_inner_sandbox(const char *status)
 {
-    int own, its;
+    int outer_pid, inner_pid;
     const char *found = strstr(status, "\nNSpid:");
-    return found != NULL && sscanf(found + 7, "%d\t%d", &own, &its) == 2;
+    return found != NULL && sscanf(found + 7, "%d\t%d", &outer_pid, &inner_pid) == 2;
 }
 
-static int rooms(int *pids, unsigned long *resident)
+static int sandboxed_processes(int *pids, unsigned long *resident)
 {
     static char text[4096];
     int n = 0;
     DIR *proc = opendir("/proc");
     *resident = 0;
-    for (struct dirent *entry; proc != NULL && (entry = readdir(proc)) != NULL && n < MOST;) {
+    for (struct dirent *entry; proc != NULL && (entry = readdir(proc)) != NULL && n < MAX_PIDS;) {
         int pid = atoi(entry->d_name);
-        if (pid <= 0 || !read_file(pid, "status", text, sizeof text) || !in_a_room(text))
+        if (pid <= 0 || !read_file(pid, "status", text, sizeof text) || !in_inner_sandbox(text))
             continue;
-        *resident += after(text, "\nVmRSS:");
+        *resident += field(text, "\nVmRSS:");
         pids[n++] = pid;
     }
     if (proc != NULL)
@@ -64,25 +64,26 @@ static int rooms(int *pids, unsigned long *resident)
     return n;
 }
 
-/* What is shared counts once: exact, but dear, so only when the plain sum is too large. */
-static unsigned long shared_out(const int *pids, int n)
+/* Counts shared pages once: exact, but slow, so it is used only when the sum of VmRSS is too large.
+ */
+static unsigned long proportional(const int *pids, int n)
 {
     static char text[4096];
     unsigned long sum = 0;
     for (int i = 0; i < n; i++)
         if (read_file(pids[i], "smaps_rollup", text, sizeof text))
-            sum += after(text, "\nPss:");
+            sum += field(text, "\nPss:");
     return sum;
 }
 
-static void look(unsigned long most)
+static void enforce_limit(unsigned long limit)
 {
-    static int pids[MOST];
+    static int pids[MAX_PIDS];
     unsigned long resident;
-    int n = rooms(pids, &resident);
-    if (resident <= most || shared_out(pids, n) <= most)
+    int n = sandboxed_processes(pids, &resident);
+    if (resident <= limit || proportional(pids, n) <= limit)
         return;
-    fprintf(stderr, "warden: more than %lu MB in use: the server is killed\n", most / 1024);
+    fprintf(stderr, "memory-watcher: over %lu MB in use: killed the server\n", limit / 1024);
     for (int i = 0; i < n; i++)
         kill(pids[i], SIGKILL);
 }
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
 {
     if (argc < 3)
         return 2;
-    unsigned long most = strtoul(argv[1], NULL, 10) * 1024;
+    unsigned long limit = strtoul(argv[1], NULL, 10) * 1024;
     pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -101,8 +102,8 @@ int main(int argc, char **argv)
     for (int status; child != -1;) {
         if (waitpid(child, &status, WNOHANG) == child)
             return WIFEXITED(status) ? WEXITSTATUS(status) : 3;
-        look(most);
-        nanosleep(&(struct timespec){.tv_nsec = MILLISECONDS_BETWEEN_LOOKS * 1000000}, NULL);
+        enforce_limit(limit);
+        nanosleep(&(struct timespec){.tv_nsec = INTERVAL_MS * 1000000}, NULL);
     }
     return 3;
 }

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""collect.py CLASS OUT LAB... - takes the server.c of each student and lab out of what was handed in.
+"""read-submissions.py CLASS OUT LAB... - extracts each student's server.c for each lab.
 
-Each entry of the folder CLASS is a student: a folder, a .zip or a .tar.gz. Their files are copied to
-OUT/N.c; standard output says, as one JSON array, what was found:
+Each entry of the directory CLASS is one student: a directory, a .zip or a .tar.gz. The files are
+copied to OUT/N.c, and a JSON array on standard output lists them:
 
   [{"student": "ada", "entry": "ada.zip", "problem": null,
     "labs": {"lab01-blocking": {"file": "0.c", "sha256": "..."},
              "lab02-fork": {"problem": "not handed in"}}}]
 
-Nothing is ever unpacked to the disk, and no name out of an archive is used as a path: a member is
-looked at only if it is a regular file called .../labNN-*/server.c, and its bytes are read up to a
-limit. In folders no symbolic link is followed. This runs in a sandbox, with limits, all the same.
+Archives are never unpacked to disk, and no name in an archive is used as a path: only regular files
+named .../labNN-*/server.c are read, and only up to a size limit. Symbolic links in directories are not
+followed. As a second line of defence, this script runs in a sandbox with resource limits.
 """
 import hashlib
 import json
@@ -22,11 +22,11 @@ import sys
 import tarfile
 import zipfile
 
-MOST_BYTES = 1 << 20  # of one server.c
-MOST_MEMBERS = 20000  # of one archive
-MOST_UNPACKED = 1 << 30  # bytes of a .tar.gz that are read to find its members
-SECONDS = 30  # for one entry
-MOST_DEPTH = 5
+MAX_BYTES = 1 << 20  # of one server.c
+MAX_MEMBERS = 20000  # of one archive
+MAX_UNPACKED = 1 << 30  # bytes of a .tar.gz that are unpacked to find its members
+MAX_SECONDS = 30  # for one entry
+MAX_DEPTH = 5
 
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
 JUNK = {"__MACOSX", ".DS_Store", ".git"}
@@ -37,58 +37,57 @@ class Problem(Exception):
 
 
 def read_limited(file):
-    data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise Problem(f"server.c is larger than {MOST_BYTES} bytes")
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise Problem(f"server.c is larger than {MAX_BYTES} bytes")
     return data
 
 
-def open_nothing_else(path, flags, folder=None):
-    """A regular file or a folder, never what a symbolic link names, never a device or a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+def open_without_following(path):
+    """Does not follow a symbolic link, and does not block on a pipe."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-class Folder:
+class Directory:
     def __init__(self, path):
         self.root = path
 
     def servers(self):
         found = []
 
-        def look(parts):
-            here = os.path.join(self.root, *parts)
-            with os.scandir(here) as entries:
-                names = sorted(entries, key=lambda e: e.name)
-            if len(names) > MOST_MEMBERS:
-                raise Problem(f"more than {MOST_MEMBERS} files")
-            for entry in names:
+        def search(parts):
+            with os.scandir(os.path.join(self.root, *parts)) as scan:
+                entries = sorted(scan, key=lambda e: e.name)
+            if len(entries) > MAX_MEMBERS:
+                raise Problem(f"more than {MAX_MEMBERS} files")
+            for entry in entries:
                 if entry.name in JUNK:
                     continue
                 if entry.name == "server.c":
                     found.append((*parts, entry.name))
-                elif len(parts) < MOST_DEPTH and entry.is_dir(follow_symlinks=False):
-                    look((*parts, entry.name))
+                elif len(parts) < MAX_DEPTH and entry.is_dir(follow_symlinks=False):
+                    search((*parts, entry.name))
 
-        look(())
+        search(())
         return found
 
     def read(self, member):
         try:
-            fd = open_nothing_else(os.path.join(self.root, *member), os.O_RDONLY)
+            fd = open_without_following(os.path.join(self.root, *member))
         except OSError as error:
-            raise Problem(f"server.c cannot be opened as a plain file: {error.strerror}") from error
+            raise Problem(f"server.c cannot be opened as a regular file: {error.strerror}") from error
         with open(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise Problem("server.c is no plain file")
+                raise Problem("server.c is not a regular file")
             return read_limited(file)
 
 
 def parts_of(name):
-    """The path of an archive's member, or None if it is none of ours or wants out."""
+    """The path of a server.c in an archive, or None if it is some other file or leads outside."""
     parts = tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
     if not parts or parts[-1] != "server.c" or name.startswith("/") or ".." in parts:
         return None
-    if len(parts) > MOST_DEPTH + 1 or JUNK & set(parts):
+    if len(parts) > MAX_DEPTH + 1 or JUNK & set(parts):
         return None
     return parts
 
@@ -98,14 +97,14 @@ class Zip:
         try:
             self.zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise Problem(f"no zip file: {error}") from error
-        if len(self.zip.infolist()) > MOST_MEMBERS:
-            raise Problem(f"more than {MOST_MEMBERS} files in the archive")
+            raise Problem(f"not a zip file: {error}") from error
+        if len(self.zip.infolist()) > MAX_MEMBERS:
+            raise Problem(f"more than {MAX_MEMBERS} files in the archive")
         self.members = {}
         for info in self.zip.infolist():
             mode = info.external_attr >> 16
-            plain = stat.S_IFMT(mode) in (0, stat.S_IFREG)
-            if (parts := parts_of(info.filename)) and plain and not info.is_dir():
+            regular = stat.S_IFMT(mode) in (0, stat.S_IFREG)
+            if (parts := parts_of(info.filename)) and regular and not info.is_dir():
                 self.members[parts] = info
 
     def servers(self):
@@ -122,69 +121,69 @@ class Zip:
 
 
 class Tar:
-    """Read once, as a stream: a second pass over a bomb would cost as much again."""
+    """Read once, as a stream, since every pass over an archive bomb is expensive."""
 
     def __init__(self, path):
         self.members = {}
         try:
             with tarfile.open(path, "r|gz") as tar:
                 for count, info in enumerate(tar):
-                    if count >= MOST_MEMBERS:
-                        raise Problem(f"more than {MOST_MEMBERS} files in the archive")
-                    if info.offset_data + max(info.size, 0) > MOST_UNPACKED:
-                        raise Problem(f"the archive unpacks to more than {MOST_UNPACKED} bytes")
+                    if count >= MAX_MEMBERS:
+                        raise Problem(f"more than {MAX_MEMBERS} files in the archive")
+                    if info.offset_data + max(info.size, 0) > MAX_UNPACKED:
+                        raise Problem(f"the archive unpacks to more than {MAX_UNPACKED} bytes")
                     if info.isreg() and (parts := parts_of(info.name)):
-                        self.members[parts] = tar.extractfile(info).read(MOST_BYTES + 1)
+                        self.members[parts] = tar.extractfile(info).read(MAX_BYTES + 1)
         except Problem:
             raise
         except Exception as error:
-            raise Problem(f"no tar.gz file: {error}") from error
+            raise Problem(f"not a tar.gz file: {error}") from error
 
     def servers(self):
         return list(self.members)
 
     def read(self, member):
-        if len(self.members[member]) > MOST_BYTES:
-            raise Problem(f"server.c is larger than {MOST_BYTES} bytes")
+        if len(self.members[member]) > MAX_BYTES:
+            raise Problem(f"server.c is larger than {MAX_BYTES} bytes")
         return self.members[member]
 
 
 def open_entry(path):
     mode = os.lstat(path).st_mode
     if stat.S_ISDIR(mode):
-        return Folder(path)
+        return Directory(path)
     if not stat.S_ISREG(mode):
-        raise Problem("neither a folder nor an archive, but a "
+        raise Problem("not a directory or an archive, but a "
                       + ("symbolic link" if stat.S_ISLNK(mode) else "special file"))
     lower = path.lower()
     if lower.endswith(".zip"):
         return Zip(path)
     if lower.endswith((".tar.gz", ".tgz")):
         return Tar(path)
-    raise Problem("neither a folder nor a .zip nor a .tar.gz")
+    raise Problem("not a directory, a .zip or a .tar.gz")
 
 
-def lab_number(folder):
-    match = re.fullmatch(r"lab0*(\d{1,4})(-.*)?", folder)
+def lab_number(directory):
+    match = re.fullmatch(r"lab0*(\d{1,4})(-.*)?", directory)
     return int(match[1]) if match else None
 
 
 def choose(servers, lab, only):
-    """The member that is this lab's: the one nearest to the top; two alike are a problem."""
+    """The server.c of this lab that is nearest to the top; two at the same depth are a problem."""
     mine = [m for m in servers if len(m) > 1 and lab_number(m[-2]) == lab_number(lab)]
-    if not mine and only:  # server.c alone, when one lab is asked for
+    if not mine and only:  # just server.c will do if only one lab is graded
         mine = [m for m in servers if len(m) == 1 or lab_number(m[-2]) is None]
     if not mine:
         raise Problem("not handed in")
     depth = min(map(len, mine))
     nearest = [m for m in mine if len(m) == depth]
     if len(nearest) > 1:
-        raise Problem(f"{len(nearest)} files server.c for this lab: which is it?")
+        raise Problem(f"{len(nearest)} server.c files for this lab: rename all but one")
     return nearest[0]
 
 
 def safe_name(name):
-    """Of a result's folder: what a path, a shell or a terminal could misread is written as %XX."""
+    """The name of a results directory: replaces by %XX what a path, shell or terminal could misread."""
     safe = re.sub(rb"[^A-Za-z0-9._@+=,-]", lambda m: b"%%%02X" % m[0][0], os.fsencode(name)).decode()
     if safe.startswith((".", "-")) or safe in ("grades.csv", "report.html"):
         safe = f"%{ord(safe[0]):02X}" + safe[1:]
@@ -193,33 +192,33 @@ def safe_name(name):
     return safe
 
 
-def without_ending(name):
-    for ending in ARCHIVES:
-        if name.lower().endswith(ending) and len(name) > len(ending):
-            return name[: -len(ending)]
+def without_extension(name):
+    for extension in ARCHIVES:
+        if name.lower().endswith(extension) and len(name) > len(extension):
+            return name[: -len(extension)]
     return name
 
 
-def too_long(_signal, _frame):
-    raise Problem(f"it took more than {SECONDS} seconds to read")
+def on_alarm(_signal, _frame):
+    raise Problem(f"reading it took more than {MAX_SECONDS} seconds")
 
 
 def main():
-    folder, out, labs = sys.argv[1], sys.argv[2], sys.argv[3:]
-    names = sorted(os.listdir(folder))
-    plain = [without_ending(name) for name in names]
-    signal.signal(signal.SIGALRM, too_long)
+    submissions, out, labs = sys.argv[1], sys.argv[2], sys.argv[3:]
+    names = sorted(os.listdir(submissions))
+    students = [without_extension(name) for name in names]
+    signal.signal(signal.SIGALRM, on_alarm)
     result, files = [], 0
-    for name, student in zip(names, plain):
-        if plain.count(student) > 1:  # ada and ada.zip: both are listed
+    for name, student in zip(names, students):
+        if students.count(student) > 1:  # ada and ada.zip: list both
             student = name
         entry = {"student": student.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
                  "folder": safe_name(student),
                  "entry": name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
                  "problem": None, "labs": {}}
-        signal.alarm(SECONDS)
+        signal.alarm(MAX_SECONDS)
         try:
-            source = open_entry(os.path.join(folder, name))
+            source = open_entry(os.path.join(submissions, name))
             servers = source.servers()
             for lab in labs:
                 try:

@@ -1,5 +1,5 @@
-# The data of report.html: what the page shows, and no more.
-include "text";
+# The data embedded in report.html: only what the page shows.
+include "safe-text";
 def short: if . == null then null else harmless | if length > 1500 then .[:1500] + " ..." else . end end;
 {
   labs: [$labs[0][] as $lab | {name: $lab, checks:

@@ -1,6 +1,6 @@
-# Classroom 50's result.json, of one lab's result: schema classroom50/result/v1.
+# Converts the result of one lab to Classroom 50's result.json, schema classroom50/result/v1.
 # The contract: https://github.com/foundation50/classroom50/wiki/Advanced-Autograding
-# The runner gives the names and addresses in its environment, and adds owner and assignment_type.
+# The runner passes names and URLs in the environment, and adds owner and assignment_type itself.
 if .verdict == "error" then error("the grader failed: \(.fault)") else {
   schema: "classroom50/result/v1",
   classroom: env.CLASSROOM, assignment: env.ASSIGNMENT, submission: env.SUBMISSION_TAG,

@@ -1,6 +1,6 @@
-# JUnit XML, of an array of results: a suite a lab, a case a check. What most CI systems read; the
-# elements are those of https://github.com/testmoapp/junitxml.
-include "text";
+# Converts an array of results to JUnit XML, which most CI systems read: one suite per lab, one case per
+# check. The elements are those of https://github.com/testmoapp/junitxml.
+include "safe-text";
 def xml: harmless | gsub("[\ufffe\uffff]"; "\ufffd") | @html;
 def count(what): [.checks[] | select(.status == what)] | length;
 def text: [.expected // empty | "expected: \(.)"] + [.received // empty | "received: \(.)"]
