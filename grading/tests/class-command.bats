@@ -1,4 +1,4 @@
-# Grading a class: arguments, forms of submissions, going on where it stopped, what comes out.
+# The command grade --class: arguments, kinds of submissions, resuming, feedback and progress.
 # shellcheck shell=bats
 
 setup_file() {
@@ -6,8 +6,8 @@ setup_file() {
     export SOLUTION=$GRADING/../lab01-blocking/solution.c STARTER=$GRADING/starters/lab01-blocking.c
     # shellcheck source=grading/class/sandbox.bash
     . "$GRADING/class/sandbox.bash"
-    FAULT=$(sandbox_fault | head -n 1)
-    export FAULT
+    PROBLEM=$(sandbox_problem | head -n 1)
+    export PROBLEM
 }
 
 setup() {
@@ -15,16 +15,16 @@ setup() {
     mkdir class
 }
 
-has() {
-    [[ "$output" == *"$1"* ]] || { printf 'no "%s" in:\n%s\n' "$1" "$output" && false; }
+prints() {
+    [[ "$output" == *"$1"* ]] || { printf '"%s" is missing from:\n%s\n' "$1" "$output" && false; }
 }
 
 grade_class() {
     run "$GRADING/grade" --class class --results results "$@"
 }
 
-wants_sandbox() {
-    [ -z "$FAULT" ] || skip "no sandbox on this machine, so nothing was shown: $FAULT"
+needs_sandbox() {
+    [ -z "$PROBLEM" ] || skip "not tested, since this machine allows no sandbox: $PROBLEM"
 }
 
 # hand_in STUDENT FILE [LAB]
@@ -33,42 +33,42 @@ hand_in() {
     cp "$2" "class/$1/${3:-lab01-blocking}/server.c"
 }
 
-# A server that ends at once: quick to grade.
-quick() {
+# make_quick [STATUS] - writes quick.c, a server that exits at once and is thus graded quickly
+make_quick() {
     echo "int main(void) { return ${1:-0}; }" >quick.c
 }
 
-@test "wrong arguments: exit status 2, before anything is graded" {
+@test "invalid arguments: exit status 2, before anything is graded" {
     run "$GRADING/grade" --class nowhere --results results
     [ "$status" -eq 2 ]
-    has "no folder 'nowhere'"
+    prints "no readable directory 'nowhere'"
     run "$GRADING/grade" --class class
     [ "$status" -eq 2 ]
-    has "--results"
-    for wrong in '--jobs 0' '--jobs many' '--feedback loud' '--labs 99' '--labs 1,x' '--memory no' '--fast'; do
-        # shellcheck disable=SC2086 # an option and its word
-        grade_class $wrong
+    prints "--results"
+    for option in '--jobs 0' '--jobs many' '--feedback loud' '--labs 99' '--labs 1,x' '--memory no' '--fast'; do
+        # shellcheck disable=SC2086 # an option and its argument
+        grade_class $option
         [ "$status" -eq 2 ]
     done
     run "$GRADING/grade" --class class --results class/results
     [ "$status" -eq 2 ]
-    has "must not lie within"
+    prints "must not be inside"
     run "$GRADING/grade" --class --help
     [ "$status" -eq 0 ]
-    has "--sshlogin"
+    prints "--sshlogin"
 }
 
-@test "where namespaces are forbidden: why, how to allow them, and exit status 3; nothing was graded" {
+@test "without namespaces: prints the reason and what to do, exits with 3, and grades nothing" {
     hand_in ada "$SOLUTION"
-    # Where nobody may read it: as root, the sandbox is tried as nobody.
+    # In a directory that the user nobody can read: as root, the sandbox is tried as nobody.
     bin=$(mktemp -d /tmp/bin.XXXXXX)
     printf '#!/bin/sh\necho "bwrap: No permissions to create a new namespace" >&2; exit 1\n' >"$bin/bwrap"
     chmod 755 "$bin" "$bin/bwrap"
     PATH=$bin:$PATH grade_class
     rm -r "$bin"
     [ "$status" -eq 3 ]
-    has "No permissions to create a new namespace"
-    has "--no-sandbox"
+    prints "No permissions to create a new namespace"
+    prints "--no-sandbox"
     [ -z "$(find results -name 'lab*.json')" ]
 }
 
@@ -80,15 +80,15 @@ quick() {
     [ "$status" -eq 3 ]
     grep -q '^"ada",100,100,""$' results/grades.csv
     grep -q '^"eve",,,"lab01-blocking: the grader failed' results/grades.csv
-    has "give the same command again"
+    prints "repeat the command"
 }
 
-@test "folders, zip, tar.gz; server.c alone when one lab is named; two of one name; nothing of a lab" {
-    wants_sandbox
-    quick
-    hand_in folder quick.c
-    mkdir class/alone class/twice class/other-lab
-    cp quick.c class/alone/server.c
+@test "directories, zip, tar.gz; just server.c for a single lab; two of one name; nothing for a lab" {
+    needs_sandbox
+    make_quick
+    hand_in directory quick.c
+    mkdir class/single-file class/twice class/other-lab
+    cp quick.c class/single-file/server.c
     hand_in twice quick.c
     tar -C class -czf class/twice.tar.gz twice
     hand_in other-lab quick.c lab02-fork
@@ -98,42 +98,42 @@ quick() {
     hand_in "Zoë Öz" quick.c lab1
     grade_class --labs 1
     [ "$status" -eq 0 ]
-    for student in folder alone zipped twice twice.tar.gz "Zoë Öz"; do
+    for student in directory single-file zipped twice twice.tar.gz "Zoë Öz"; do
         grep -q "^\"$student\",0,0,\"\"\$" results/grades.csv || { cat results/grades.csv && false; }
     done
     grep -q '^"other-lab",,0,"lab01-blocking: not handed in"' results/grades.csv
-    grep -q '^"two-of-them",,0,"lab01-blocking: 2 files server.c' results/grades.csv
+    grep -q '^"two-of-them",,0,"lab01-blocking: 2 server.c files' results/grades.csv
     [ -e 'results/Zo%C3%AB%20%C3%96z/lab01.json' ]
 }
 
-@test "unchanged: not graded again; a changed submission, and a changed grader: graded again" {
-    wants_sandbox
-    quick
+@test "what is unchanged is not graded again; after a change to a submission or to the grader it is" {
+    needs_sandbox
+    make_quick
     hand_in ada quick.c
     hand_in ben quick.c
     grade_class --labs 1
-    has "2 servers, 0 graded before"
+    prints "2 servers, 0 already graded"
     touch -d '2001-01-01' results/ada/lab01.json results/ben/lab01.json
     grade_class --labs 1
-    has "2 servers, 2 graded before"
-    quick 1
+    prints "2 servers, 2 already graded"
+    make_quick 1
     hand_in ada quick.c
     grade_class --labs 1
-    has "2 servers, 1 graded before"
+    prints "2 servers, 1 already graded"
     [ results/ada/lab01.json -nt results/ben/lab01.json ]
     cp -a "$GRADING/.." course
-    echo '/* changed */' >>course/grading/harness/look.c
+    echo '# changed' >>course/grading/harness/Makefile
     run course/grading/grade --class class --results results --labs 1
-    has "2 servers, 0 graded before"
-    # What was no result is made again.
+    prints "2 servers, 0 already graded"
+    # A result that is the grader's failure is made again.
     jq '.verdict = "error"' results/ben/lab01.json >new && mv new results/ben/lab01.json
     run course/grading/grade --class class --results results --labs 1
-    has "2 servers, 1 graded before"
+    prints "2 servers, 1 already graded"
 }
 
-@test "killed with SIGKILL at any moment and resumed: the same sheet, no half-written file, nothing left" {
-    wants_sandbox
-    quick
+@test "killed with SIGKILL at any moment and resumed: the same sheet, no partial file, nothing left behind" {
+    needs_sandbox
+    make_quick
     for student in a b c d e f; do
         hand_in $student quick.c
     done
@@ -154,8 +154,8 @@ quick() {
     [ -z "$(find results clean -name '*.new' -o -name 'lab01.json.*')" ]
 }
 
-@test "SIGTERM: ended at once, nothing left" {
-    wants_sandbox
+@test "SIGTERM: ends at once and leaves nothing behind" {
+    needs_sandbox
     for student in a b c d; do
         hand_in $student "$SOLUTION"
     done
@@ -170,19 +170,19 @@ quick() {
     [ ! -e "${TMPDIR:-/tmp}/grade-$(id -u)-$(sha256sum <<<"$(realpath results)" | cut -c 1-16)" ]
 }
 
-@test "one at a time: a second grade on the same results waits, then says so" {
-    wants_sandbox
+@test "a second run on the same results waits for the first, then reports it and gives up" {
+    needs_sandbox
     hand_in ada "$SOLUTION"
     mkdir -p results/.class
     exec 8>results/.class/lock
     flock 8
     grade_class --labs 1
     [ "$status" -eq 3 ]
-    has "another grade is at work"
+    prints "another run is using"
 }
 
-@test "--feedback: full tells what was seen, brief the hints, score the points" {
-    wants_sandbox
+@test "--feedback: full shows the evidence, brief the hints, score only the points" {
+    needs_sandbox
     hand_in ada "$STARTER"
     grade_class --labs 1 --feedback full
     [ "$status" -eq 0 ]
@@ -195,14 +195,14 @@ quick() {
     grep -q ' of 100 points' results/ada/feedback.md
 }
 
-@test "a progress bar with time left on a terminal, none without" {
-    wants_sandbox
-    quick
+@test "a progress bar on a terminal, and none without" {
+    needs_sandbox
+    make_quick
     hand_in ada quick.c
     grade_class --labs 1
     [[ "$output" != *$'\r'* ]]
     rm -r results
     run script -qec "'$GRADING/grade' --class class --results results --labs 1" /dev/null
     [ "$status" -eq 0 ]
-    has "100%"
+    prints "100%"
 }

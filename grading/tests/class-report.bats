@@ -1,13 +1,13 @@
-# The page report.html, in a real Chromium.
+# report.html, in a real Chromium.
 # shellcheck shell=bats
 
-@test "report.html is clicked through in Chromium, with the mouse and by keyboard" {
+@test "report.html works in Chromium, with the mouse and by keyboard" {
     export GRADING=$BATS_TEST_DIRNAME/..
     # shellcheck source=grading/class/sandbox.bash
     . "$GRADING/class/sandbox.bash"
     cd "$BATS_TEST_TMPDIR"
     local starter=$GRADING/starters/lab01-blocking.c options=()
-    [ -z "$(sandbox_fault)" ] || options=(--no-sandbox) # these are our own servers
+    [ -z "$(sandbox_problem)" ] || options=(--no-sandbox) # these servers are our own
     for student in "Ada" "<script>alert(1)</script>" "=SUM(A1)" ben cleo dan; do
         mkdir -p "class/${student//\//}/lab01-blocking" "class/${student//\//}/lab02-fork"
         cp "$starter" "class/${student//\//}/lab01-blocking/server.c"
@@ -18,7 +18,7 @@
     echo 'int main(<b>' >class/Ada/lab01-blocking/server.c
     echo letter >class/letter.docx
     "$GRADING/grade" --class class --results results --labs 1,2 "${options[@]}" >/dev/null 2>&1
-    run "$GRADING/tests/report-in-chromium.py" results
+    run "$GRADING/tests/click-through-report.py" results
     [ "$status" -eq 0 ] && [[ "$output" != *"not ok"* ]] || { echo "$output" && false; }
     [ "$(grep -c '^ok' <<<"$output")" -gt 15 ]
 }

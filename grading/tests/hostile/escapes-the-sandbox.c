@@ -1,16 +1,16 @@
-/* Asks the kernel for more than it was given. */
+/* Tries to get namespaces, mounts and privileges from the kernel. */
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 static void attack(void)
 {
     if (unshare(CLONE_NEWUSER) == 0 || unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWNET) == 0)
-        succeeded("a namespace of its own");
+        succeeded("created a namespace");
     if (mount("none", "/tmp", "tmpfs", 0, NULL) == 0 || umount2("/proc", MNT_DETACH) == 0 ||
         chroot("/tmp") == 0)
-        succeeded("the mounts were changed");
+        succeeded("changed the mounts");
     if (setuid(0) == 0 || setgid(0) == 0)
-        succeeded("it is root");
+        succeeded("became root");
     static const char *const spaces[] = {"/proc/1/ns/user", "/proc/1/ns/pid", "/proc/1/ns/mnt",
                                          "/proc/1/ns/net"};
     for (int i = 0; i < 4; i++) {

@@ -1,4 +1,4 @@
-/* Takes every port of 127.0.0.1 that it can, in many processes. */
+/* Binds every port of 127.0.0.1 that it can, in many processes. */
 #include <sys/resource.h>
 static void attack(void)
 {

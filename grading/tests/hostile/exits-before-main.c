@@ -1,4 +1,4 @@
-/* Begins before main: undoes the preloaded library, claims success, and is gone. */
+/* Runs before main: disables the preloaded library, claims success, and exits. */
 __attribute__((constructor)) static void before_main(void)
 {
     unsetenv("LD_PRELOAD");

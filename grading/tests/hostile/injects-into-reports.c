@@ -1,4 +1,5 @@
-/* Sends terminal escapes, HTML, Markdown and spreadsheet formulas where its output is shown. */
+/* Prints terminal escapes, HTML, Markdown and spreadsheet formulas, since reports quote its output.
+ */
 static void attack(void)
 {
     fputs("\033]0;owned\007\033[2J<script>alert(1)</script><img src=x onerror=alert(1)>\n"

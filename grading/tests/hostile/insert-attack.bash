@@ -1,9 +1,9 @@
-# Sourced by class.bats and class-of-100: makes submissions of wrong, hostile and right servers.
+# Sourced by class-hostile.bats and class-of-100: makes hostile submissions.
 # shellcheck shell=bash
 
-# with_attack ATTACK [HOST_PORT] - the solution of lab 1, with that attack just before it says that it
-# listens. When the attack gets somewhere, it prints what, and the server is of no use any more.
-with_attack() {
+# insert_attack ATTACK [HOST_PORT] - prints lab 1's solution with the attack inserted just before the server
+# listens. An attack that succeeds prints what it achieved, and the server exits.
+insert_attack() {
     local solution=$GRADING/../lab01-blocking/solution.c
     echo '#define _GNU_SOURCE'
     echo "#define HOST_PORT ${2:-1}"

@@ -1,4 +1,4 @@
-/* Kills all processes that it can name, past the library that guards kill(-1). */
+/* Kills every process that it can, bypassing the library that guards kill(-1). */
 #include <sys/syscall.h>
 static void attack(void)
 {

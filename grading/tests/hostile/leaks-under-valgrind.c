@@ -1,4 +1,4 @@
-/* Leaks when it sees valgrind, and not otherwise. */
+/* Detects valgrind, and leaks memory only then. */
 #include <string.h>
 static void *volatile lost;
 static void attack(void)

@@ -1,4 +1,4 @@
-/* Leaves a process behind that has nothing to do with it any more, and works there. */
+/* Leaves a daemon behind, in a session of its own. */
 static void attack(void)
 {
     if (fork() == 0) {

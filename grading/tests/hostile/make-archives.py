@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""archives.py CLASS SERVER VICTIM - hostile archives and folders, each a student of the folder CLASS.
+"""make-archives.py CLASS SERVER VICTIM - adds hostile archives and directories to CLASS, one per student.
 
-SERVER is a right server.c; VICTIM is a file that nobody may get at.
+SERVER is a correct server.c; VICTIM is a file that no submission may read.
 """
 import io
 import os
@@ -10,13 +10,13 @@ import sys
 import tarfile
 import zipfile
 
-folder, server, victim = sys.argv[1:]
+directory, server, victim = sys.argv[1:]
 code = open(server, "rb").read()
 LAB = "lab01-blocking/server.c"
 
 
 def path(name):
-    return os.path.join(folder, name)
+    return os.path.join(directory, name)
 
 
 def zip_of(name, *members, **options):
@@ -44,22 +44,22 @@ def link(name):
     return info
 
 
-# What leads out of the archive, or out of the folder.
+# Members and links that lead outside the archive or the directory.
 zip_of("zip-with-dots.zip", ("../../../escaped/" + LAB, code), ("/tmp/escaped/" + LAB, code))
 zip_of("zip-with-link.zip", (link(LAB), victim))
 tar_of("tar-with-dots.tar.gz", ("../../escaped/" + LAB, code, tarfile.REGTYPE),
        ("/tmp/escaped/" + LAB, code, tarfile.REGTYPE))
 tar_of("tar-with-links.tar.gz", ("lab01-blocking", "/etc", tarfile.SYMTYPE), (LAB, victim, tarfile.SYMTYPE),
        ("x/" + LAB, victim, tarfile.LNKTYPE), ("y/" + LAB, "", tarfile.FIFOTYPE))
-os.makedirs(path("folder-with-link/lab01-blocking"))
-os.symlink(victim, path("folder-with-link/" + LAB))
-os.makedirs(path("folder-with-pipe/lab01-blocking"))
-os.mkfifo(path("folder-with-pipe/" + LAB))
-os.makedirs(path("link-to-another"))
-os.symlink("../../aaa-right/lab01-blocking", path("link-to-another/lab01-blocking"))
-os.symlink("aaa-right", path("entry-is-a-link"))
+os.makedirs(path("directory-with-link/lab01-blocking"))
+os.symlink(victim, path("directory-with-link/" + LAB))
+os.makedirs(path("directory-with-pipe/lab01-blocking"))
+os.mkfifo(path("directory-with-pipe/" + LAB))
+os.makedirs(path("link-to-other-student"))
+os.symlink("../../aaa-correct/lab01-blocking", path("link-to-other-student/lab01-blocking"))
+os.symlink("aaa-correct", path("entry-is-a-link"))
 
-# What grows.
+# Archives that unpack to much more.
 with zipfile.ZipFile(path("zip-bomb.zip"), "w", zipfile.ZIP_DEFLATED) as archive:
     with archive.open(LAB, "w", force_zip64=True) as file:
         for _ in range(512):
@@ -74,19 +74,19 @@ with tarfile.open(path("tar-bomb.tar.gz"), "w:gz", compresslevel=1) as archive:
 
     archive.addfile(info, Zeros())
 zip_of("many-members.zip", *((f"{i}/nothing", b"") for i in range(20001)))
-open(path("broken.zip"), "wb").write(b"PK\x03\x04 and then nothing of the kind")
-open(path("broken.tar.gz"), "wb").write(b"\x1f\x8b and then nothing of the kind")
+open(path("broken.zip"), "wb").write(b"PK\x03\x04 and then garbage")
+open(path("broken.tar.gz"), "wb").write(b"\x1f\x8b and then garbage")
 
-# What is named to be misread.
-hard = "=cmd|' \"$(touch escaped)\";\n<script>alert(2)</script> `touch escaped` \x1b[2J"
-os.makedirs(path(hard.replace("/", "")) + "/lab01-blocking")
-open(path(hard.replace("/", "")) + "/" + LAB, "wb").write(code)
+# Names that could be misread.
+name = "=cmd|' \"$(touch escaped)\";\n<script>alert(2)</script> `touch escaped` \x1b[2J"
+os.makedirs(path(name.replace("/", "")) + "/lab01-blocking")
+open(path(name.replace("/", "")) + "/" + LAB, "wb").write(code)
 os.makedirs(path("grades.csv/lab01-blocking"))
 open(path("grades.csv/" + LAB), "wb").write(code)
 os.makedirs(os.fsencode(path("")) + b"not-utf8-\xff\xfe/lab01-blocking")
 open(os.fsencode(path("")) + b"not-utf8-\xff\xfe/" + LAB.encode(), "wb").write(code)
 
-# What brings its own tools.
+# A submission that brings its own tools.
 os.makedirs(path("own-makefile/lab01-blocking"))
 open(path("own-makefile/" + LAB), "w").write("int main(void) { return 0; }\n")
 for name in ("Makefile", "GNUmakefile", "lab.mk", "test.c", "libc.so", "results.json", "solution.c"):

@@ -1,4 +1,4 @@
-/* Stops and continues all that it can name for ever, the first process of its room as well. */
+/* Stops every process that it can, including the first one of its sandbox. */
 #include <sys/syscall.h>
 static void attack(void)
 {
