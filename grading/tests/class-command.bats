@@ -92,7 +92,7 @@ make_quick() {
     hand_in twice quick.c
     tar -C class -czf class/twice.tar.gz twice
     hand_in other-lab quick.c lab02-fork
-    (cd class && python3 -c 'import zipfile; zipfile.ZipFile("zipped.zip", "w").write("alone/server.c")')
+    (cd class && python3 -c 'import zipfile; zipfile.ZipFile("zipped.zip", "w").write("single-file/server.c")')
     hand_in two-of-them quick.c one/lab01-blocking
     hand_in two-of-them quick.c two/lab01-blocking
     hand_in "Zoë Öz" quick.c lab1
