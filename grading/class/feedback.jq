@@ -14,7 +14,7 @@ def table_row: "| \(.name | inline) | \(.status | result) | \(.score // "-")/\(.
 
 def failure: "### \(.name | inline)", "", "A correct server \(.title | inline).", "",
     (.asked | paragraph("Asked")), (.expected | paragraph("Expected")), (.received | paragraph("Received")),
-    (.evidence | paragraph("Seen")), (.hint // empty | "Hint: \(inline)", ""), (.by_hand | paragraph("By hand"));
+    (.evidence | paragraph("Evidence")), (.hint // empty | "Hint: \(inline)", ""), (.by_hand | paragraph("By hand"));
 
 def lab: "## \(.lab | inline)", "",
     (if .verdict == "graded" then "\(.score) of \(.max) points."

@@ -2,7 +2,7 @@
 [.[] | .labs[]] as $all
 | def number(what): [$all[] | select(what)] | length;
   "\(length) students, \(number(.verdict == "graded")) servers graded, "
-    + "\(number(.verdict == "does-not-compile")) do not compile, "
+    + "\(number(.verdict == "does-not-compile")) failed to compile, "
     + "\(number(.verdict == "missing")) not handed in"
     + (number(.verdict == "error") | if . > 0 then ", \(.) not graded because the grader failed" else "" end),
   (.[] | select(.problem) | "  \(.entry | @json): \(.problem | @json)"),

@@ -8,7 +8,7 @@ def part(name): if . == null or . == [] or . == "" then empty
 
 def output: if .status == "skipped" then "Skipped: it needs \(.needs), which did not pass."
     else [(.asked | part("asked")), (.expected | part("expected")), (.received | part("received")),
-        (.evidence | part("seen")), (if .status == "failed" then (.hint | part("hint")), (.by_hand | part("by hand")) else empty end)]
+        (.evidence | part("evidence")), (if .status == "failed" then (.hint | part("hint")), (.by_hand | part("by hand")) else empty end)]
         | join("\n") end;
 
 if .verdict == "error" then

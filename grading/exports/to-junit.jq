@@ -4,7 +4,7 @@ include "safe-text";
 def xml: harmless | gsub("[\ufffe\uffff]"; "\ufffd") | @html;
 def count(what): [.checks[] | select(.status == what)] | length;
 def text: [.expected // empty | "expected: \(.)"] + [.received // empty | "received: \(.)"]
-    + [.evidence[]? | "seen: \(.)"] + [.hint // empty | "hint: \(.)"] | join("\n") | xml;
+    + [.evidence[]? | "evidence: \(.)"] + [.hint // empty | "hint: \(.)"] | join("\n") | xml;
 
 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>",
 "<testsuites name=\"Ten thousand clients\">",

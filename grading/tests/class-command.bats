@@ -186,9 +186,9 @@ make_quick() {
     hand_in ada "$STARTER"
     grade_class --labs 1 --feedback full
     [ "$status" -eq 0 ]
-    grep -q '^Seen:$' results/ada/feedback.md
+    grep -q '^Evidence:$' results/ada/feedback.md
     grade_class --labs 1 --feedback brief
-    ! grep -q '^Seen:$' results/ada/feedback.md || return 1
+    ! grep -q '^Evidence:$' results/ada/feedback.md || return 1
     grep -q '^- echo\\_line: ' results/ada/feedback.md
     grade_class --labs 1 --feedback score
     ! grep -q 'echo' results/ada/feedback.md || return 1
