@@ -1,4 +1,4 @@
-# What other systems read: Gradescope, Classroom 50, JUnit, and a workflow that grades each push.
+# Results for other systems: Gradescope, Classroom 50, JUnit XML, and a workflow that grades each push.
 # shellcheck shell=bats
 
 setup_file() {
@@ -6,7 +6,7 @@ setup_file() {
     export EXPORTS=$GRADING/exports LAB=lab01-blocking
     export SOLUTION=$GRADING/../$LAB/solution.c STARTER=$GRADING/starters/$LAB.c
     cd "$BATS_FILE_TMPDIR"
-    # A starter fails, an odd one is skipped, and what it prints is hard to quote.
+    # A starter with failed and skipped checks, whose output is hard to quote.
     sed 's|^int main.*|&\n{\n    puts("<b>\&\\"\\x1b]]>\\xff");|; ' "$STARTER" | sed '/puts("<b>/{n;d}' >odd.c
     "$GRADING/grade" --file odd.c --json odd.json "$LAB" >/dev/null
     echo 'int main(' >broken.c
@@ -18,7 +18,7 @@ setup() {
     cd "$BATS_FILE_TMPDIR"
 }
 
-# autograder SERVER - the zip, unpacked as Gradescope does, and run on that server; results.json
+# autograder SERVER - unpacks the zip as Gradescope does, and runs it on that server
 autograder() {
     rm -rf autograder
     mkdir -p autograder/source autograder/submission autograder/results
@@ -31,20 +31,20 @@ autograder() {
 }
 
 @test "Gradescope: the zip has setup.sh and run_autograder at its root, and no solution" {
-    "$EXPORTS/bundle" gradescope "$LAB" gradescope.zip
+    "$EXPORTS/bundle-autograder" gradescope "$LAB" gradescope.zip
     python3 -c 'import sys, zipfile
 names = zipfile.ZipFile(sys.argv[1]).namelist()
 assert "setup.sh" in names and "run_autograder" in names, names
 assert not [n for n in names if "solution" in n or "mutants" in n or "starters" in n], names' gradescope.zip
 }
 
-@test "Gradescope: laid out as there, a reference has full marks" {
+@test "Gradescope: in its directory layout, a reference has full marks" {
     autograder "$SOLUTION"
     jq -e '.score == 100 and (.tests | length) > 10 and all(.tests[]; .score == .max_score and .status == "passed" and .name and .output)
         and ([.tests[].max_score] | add) == 100' autograder/results/results.json
 }
 
-@test "Gradescope: a starter's failures are told; one without server.c, or that does not compile, has 0" {
+@test "Gradescope: reports a starter's failures; a missing server.c, or one that does not compile, scores 0" {
     autograder "$STARTER"
     jq -e '.score < 20 and ([.tests[] | select(.status == "failed")] | length) > 5
         and (.tests[] | select(.name == "echo_line") | .output | contains("hint: "))' autograder/results/results.json
@@ -61,12 +61,12 @@ assert not [n for n in names if "solution" in n or "mutants" in n or "starters" 
     jq -e '.score < 20 and .tests' autograder/results/results.json
 }
 
-@test "Gradescope: a fault of the grader is no zero of a test" {
-    "$EXPORTS/export" gradescope error.json | jq -e '.tests == [] and .extra_data.error and (.output | contains("nobody"))'
+@test "Gradescope: a failure of the grader does not count as a failed test" {
+    "$EXPORTS/convert-results" gradescope error.json | jq -e '.tests == [] and .extra_data.error and (.output | contains("the score does not count"))'
 }
 
-@test "Classroom 50: the bundle's autograder.py writes result.json as the contract says" {
-    "$EXPORTS/bundle" classroom50 "$LAB" c50
+@test "Classroom 50: the bundle's autograder.py writes result.json as the contract requires" {
+    "$EXPORTS/bundle-autograder" classroom50 "$LAB" c50
     [ -z "$(find c50 -name 'solution*')" ]
     mkdir checkout
     cp "$STARTER" checkout/server.c
@@ -91,14 +91,14 @@ assert sum(t["max-score"] for t in r["tests"]) == r["max-score"]
 END
 }
 
-@test "Classroom 50: a fault of the grader is no result" {
-    run "$EXPORTS/export" classroom50 error.json
+@test "Classroom 50: if the grader failed, there is no result" {
+    run "$EXPORTS/convert-results" classroom50 error.json
     [ "$status" -ne 0 ]
 }
 
-@test "JUnit: well-formed whatever a server prints, with the right numbers" {
+@test "JUnit: well-formed whatever a server prints, with the correct numbers" {
     jq -s 'add' odd.json broken.json >both.json
-    "$EXPORTS/export" junit both.json >junit.xml
+    "$EXPORTS/convert-results" junit both.json >junit.xml
     python3 - junit.xml odd.json <<'END'
 import json, sys
 import xml.etree.ElementTree as tree
@@ -113,15 +113,15 @@ assert suites[1].get("failures") == "1"
 END
 }
 
-@test "GitHub Actions: what the workflow runs on each push" {
+@test "GitHub Actions: the command that the workflow runs on each push" {
     python3 -c 'import sys
 text = open(sys.argv[1]).read()
-assert "grading/exports/each-push results" in text and "permissions:\n  contents: read" in text' "$EXPORTS/github-actions/grade.yml"
+assert "grading/exports/grade-on-push results" in text and "permissions:\n  contents: read" in text' "$EXPORTS/github-actions/grade.yml"
     mkdir checkout2
     tar -C "$GRADING/.." --exclude=.build --exclude=.git -c . | tar -C checkout2 -x
     find checkout2 -maxdepth 1 -name 'lab*' -not -name 'lab0[12]*' -exec rm -r {} +
     cp checkout2/lab01-blocking/solution.c checkout2/lab01-blocking/server.c
-    (cd checkout2 && grading/exports/each-push results >/dev/null)
+    (cd checkout2 && grading/exports/grade-on-push results >/dev/null)
     jq -e '.[0].score == 100 and length == 2' checkout2/results/results.json
     grep -q '100 of 100 points' checkout2/results/summary.md
     python3 -c 'import sys, xml.etree.ElementTree as tree; assert len(tree.parse(sys.argv[1]).getroot()) == 2' checkout2/results/junit.xml

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Classroom 50 runs this for each submission, in the student's checkout; it must write result.json.
+"""Classroom 50 runs this for each submission, in the student's checkout. It must write result.json.
 
-A status other than 0 says that the grader failed, which is nobody's zero.
+An exit status other than 0 means that the grader failed, so there is no score.
 The contract: https://github.com/foundation50/classroom50/wiki/Advanced-Autograding
 """
 import os
@@ -13,13 +13,14 @@ here = os.path.dirname(os.path.abspath(__file__))
 exports = os.path.join(here, "grader/grading/exports")
 with open(os.path.join(here, "lab")) as file:
     lab = file.read().strip()
-if os.path.lexists("result.json"):  # not one that the student has brought
+if os.path.lexists("result.json"):  # a student may have committed one
     os.remove("result.json")
-with tempfile.TemporaryDirectory() as folder:
-    found = os.path.join(folder, "found.json")
-    subprocess.run([os.path.join(exports, "grade-one"), ".", lab, found], check=True)
-    made = subprocess.run([os.path.join(exports, "export"), "classroom50", found], stdout=subprocess.PIPE, check=False)
-    if made.returncode != 0:
+with tempfile.TemporaryDirectory() as directory:
+    graded = os.path.join(directory, "graded.json")
+    subprocess.run([os.path.join(exports, "grade-for-autograder"), ".", lab, graded], check=True)
+    converted = subprocess.run([os.path.join(exports, "convert-results"), "classroom50", graded],
+                               stdout=subprocess.PIPE, check=False)
+    if converted.returncode != 0:
         sys.exit("the grader failed: grade again")
     with open("result.json", "wb") as file:
-        file.write(made.stdout)
+        file.write(converted.stdout)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gradescope runs this once, as root, when it builds the image of the autograder.
+# Gradescope runs this once, as root, when it builds the autograder image.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"

@@ -1,4 +1,4 @@
-/* Takes some hundred ports on which the grader might want to listen, and serves rightly. */
+/* Binds hundreds of ports on which the grader might want to listen, then serves correctly. */
 static int ports[400];
 static void attack(void)
 {

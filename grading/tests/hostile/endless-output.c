@@ -1,4 +1,4 @@
-/* Prints without end, on both outputs. */
+/* Prints endlessly, to standard output and standard error. */
 static void attack(void)
 {
     for (;;) {

@@ -1,10 +1,10 @@
-/* Writes wherever it can, as much as it can. */
+/* Writes as much as it can, wherever it can. */
 #include <fcntl.h>
 #include <string.h>
 static void attack(void)
 {
-    static const char *const places[] = {"/tmp",  "/dev/shm", "/dev", "/", "/work",
-                                         "/hand", "/var/tmp", "/etc", "."};
+    static const char *const places[] = {"/tmp",        "/dev/shm", "/dev", "/", "/work",
+                                         "/submission", "/var/tmp", "/etc", "."};
     static char block[1 << 20];
     long written = 0;
     signal(SIGXFSZ, SIG_IGN);
@@ -19,5 +19,5 @@ static void attack(void)
                 close(fd);
         }
     if (written > 64)
-        succeeded("more than 64 MB written");
+        succeeded("wrote more than 64 MB");
 }

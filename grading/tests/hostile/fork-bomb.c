@@ -1,4 +1,4 @@
-/* Forks without end, each child as well. */
+/* Forks endlessly, in every child as well. */
 static void attack(void)
 {
     for (;;)

@@ -1,4 +1,4 @@
-/* Ignores SIGTERM and SIGINT, so that it cannot be stopped. */
+/* Blocks SIGTERM and SIGINT, so that it does not stop. */
 static void attack(void)
 {
     sigset_t both;

@@ -1,4 +1,4 @@
-/* Eight processes take memory without end, each page written. */
+/* Eight processes allocate memory endlessly, and write to every page. */
 #include <string.h>
 static void attack(void)
 {

@@ -1,4 +1,4 @@
-/* Says full marks on both outputs, and serves nobody. */
+/* Prints full marks to standard output and standard error, and serves no client. */
 static void attack(void)
 {
     static const char *const lines = "listening on 127.0.0.1:1\n"

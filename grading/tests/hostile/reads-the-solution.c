@@ -1,7 +1,7 @@
-/* Walks through all that it can see for the solution, the checks, or another student's work. */
+/* Searches all visible files for the solution, the checks, or another student's work. */
 #include <ftw.h>
 #include <string.h>
-static int look(const char *path, const struct stat *s, int kind, struct FTW *where)
+static int visit(const char *path, const struct stat *s, int kind, struct FTW *where)
 {
     (void)s;
     const char *name = path + where->base;
@@ -16,8 +16,8 @@ static int look(const char *path, const struct stat *s, int kind, struct FTW *wh
 static void attack(void)
 {
     static const char *const places[] = {
-        "/etc", "/home", "/root", "/work", "/hand",        "/grader",      "/build",     "/tmp",
+        "/etc", "/home", "/root", "/work", "/submission",  "/grader",      "/build",     "/tmp",
         "/var", "/opt",  "/srv",  "/mnt",  "/proc/1/root", "/proc/2/root", "/proc/1/cwd"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        nftw(places[i], look, 16, FTW_PHYS);
+        nftw(places[i], visit, 16, FTW_PHYS);
 }

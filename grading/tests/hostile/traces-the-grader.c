@@ -1,4 +1,4 @@
-/* Looks for the grader among the processes, and traces or stops what it finds. */
+/* Searches the processes for the grader, and tries to trace its parent. */
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -14,10 +14,10 @@ static void attack(void)
         fclose(file);
         for (size_t i = 0; i < n; i++)
             line[i] = line[i] == '\0' ? ' ' : line[i];
-        if (strstr(line, "-test --lab") != NULL || strstr(line, "warden") != NULL ||
-            strstr(line, "inside") != NULL)
-            succeeded("the grader was seen");
+        if (strstr(line, "-test --lab") != NULL || strstr(line, "memory-watcher") != NULL ||
+            strstr(line, "grade-in-sandbox") != NULL)
+            succeeded("saw the grader");
     }
     if (getppid() != 0 && ptrace(PTRACE_ATTACH, getppid(), 0, 0) == 0)
-        succeeded("the parent was traced");
+        succeeded("traced the parent");
 }

@@ -1,4 +1,4 @@
-/* Writes full marks to wherever the grader's results might be. */
+/* Writes full marks wherever the grader's results might be. */
 #include <fcntl.h>
 static void attack(void)
 {
@@ -18,7 +18,7 @@ static void attack(void)
                                          "/proc/sys/kernel/core_pattern",
                                          "/dev/mem",
                                          "../results.json",
-                                         "/hand/server.c"};
+                                         "/submission/server.c"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         int fd = open(places[i], O_WRONLY);
         if (fd != -1 && write(fd, result, sizeof result - 1) > 0)
@@ -28,8 +28,8 @@ static void attack(void)
     }
     for (int fd = 3; fd < 1024; fd++)
         if (fd != listener && write(fd, result, sizeof result - 1) > 0)
-            succeeded("a descriptor of the grader was open");
-    /* What the other processes of its room have open; a pipe that nobody reads is no result. */
+            succeeded("inherited a descriptor of the grader");
+    /* The descriptors of other processes in its sandbox; a pipe without a reader does not count. */
     signal(SIGPIPE, SIG_IGN);
     for (int pid = 1; pid < 3; pid++)
         for (int number = 3; number < 64; number++) {

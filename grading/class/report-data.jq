@@ -1,0 +1,16 @@
+# The data embedded in report.html: only what the page shows.
+include "safe-text";
+def short: if . == null then null else harmless | if length > 1500 then .[:1500] + " ..." else . end end;
+{
+  labs: [$labs[0][] as $lab | {name: $lab, checks:
+    ([.[] | .labs[] | select(.lab == $lab and (.checks | length) > 0)][0].checks // []
+        | map({name, title, points}))}],
+  students: map({student: (.student | one_line), folder, problem: (.problem | if . then one_line else null end),
+    labs: [.labs[] | {lab, score, verdict, note: ([note][0] // null), compiler: (.compiler | short),
+      fault: (.fault | short),
+      checks: [.checks[] | {name, status, score}
+        + if .status == "failed" or .status == "error"
+          then {expected: (.expected | short), received: (.received | short),
+            evidence: [.evidence[]? | short], hint: .hint}
+          elif .status == "skipped" then {needs} else {} end]}]})
+}

@@ -1,0 +1,208 @@
+# The command grade --class: arguments, kinds of submissions, resuming, feedback and progress.
+# shellcheck shell=bats
+
+setup_file() {
+    export GRADING=$BATS_TEST_DIRNAME/..
+    export SOLUTION=$GRADING/../lab01-blocking/solution.c STARTER=$GRADING/starters/lab01-blocking.c
+    # shellcheck source=grading/class/sandbox.bash
+    . "$GRADING/class/sandbox.bash"
+    PROBLEM=$(sandbox_problem | head -n 1)
+    export PROBLEM
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    mkdir class
+}
+
+prints() {
+    [[ "$output" == *"$1"* ]] || { printf '"%s" is missing from:\n%s\n' "$1" "$output" && false; }
+}
+
+grade_class() {
+    run "$GRADING/grade" --class class --results results "$@"
+}
+
+needs_sandbox() {
+    [ -z "$PROBLEM" ] || skip "not tested, since this machine allows no sandbox: $PROBLEM"
+}
+
+# hand_in STUDENT FILE [LAB]
+hand_in() {
+    mkdir -p "class/$1/${3:-lab01-blocking}"
+    cp "$2" "class/$1/${3:-lab01-blocking}/server.c"
+}
+
+# make_quick [STATUS] - writes quick.c, a server that exits at once and is thus graded quickly
+make_quick() {
+    echo "int main(void) { return ${1:-0}; }" >quick.c
+}
+
+@test "invalid arguments: exit status 2, before anything is graded" {
+    run "$GRADING/grade" --class nowhere --results results
+    [ "$status" -eq 2 ]
+    prints "no readable directory 'nowhere'"
+    run "$GRADING/grade" --class class
+    [ "$status" -eq 2 ]
+    prints "--results"
+    for option in '--jobs 0' '--jobs many' '--feedback loud' '--labs 99' '--labs 1,x' '--memory no' '--fast'; do
+        # shellcheck disable=SC2086 # an option and its argument
+        grade_class $option
+        [ "$status" -eq 2 ]
+    done
+    run "$GRADING/grade" --class class --results class/results
+    [ "$status" -eq 2 ]
+    prints "must not be inside"
+    run "$GRADING/grade" --class --help
+    [ "$status" -eq 0 ]
+    prints "--sshlogin"
+}
+
+@test "without namespaces: prints the reason and what to do, exits with 3, and grades nothing" {
+    hand_in ada "$SOLUTION"
+    # In a directory that the user nobody can read: as root, the sandbox is tried as nobody.
+    bin=$(mktemp -d /tmp/bin.XXXXXX)
+    printf '#!/bin/sh\necho "bwrap: No permissions to create a new namespace" >&2; exit 1\n' >"$bin/bwrap"
+    chmod 755 "$bin" "$bin/bwrap"
+    PATH=$bin:$PATH grade_class
+    rm -r "$bin"
+    [ "$status" -eq 3 ]
+    prints "No permissions to create a new namespace"
+    prints "--no-sandbox"
+    [ -z "$(find results -name 'lab*.json')" ]
+}
+
+@test "--no-sandbox grades without one; a server that kills its parent is an error, not a zero" {
+    hand_in ada "$SOLUTION"
+    sed 's/^    listener = listen_on(port);/&\n    kill(getppid(), SIGKILL);/' "$SOLUTION" >killer.c
+    hand_in eve killer.c
+    grade_class --no-sandbox --labs 1
+    [ "$status" -eq 3 ]
+    grep -q '^"ada",100,100,""$' results/grades.csv
+    grep -q '^"eve",,,"lab01-blocking: the grader failed' results/grades.csv
+    prints "repeat the command"
+}
+
+@test "directories, zip, tar.gz; just server.c for a single lab; two of one name; nothing for a lab" {
+    needs_sandbox
+    make_quick
+    hand_in directory quick.c
+    mkdir class/single-file class/twice class/other-lab
+    cp quick.c class/single-file/server.c
+    hand_in twice quick.c
+    tar -C class -czf class/twice.tar.gz twice
+    hand_in other-lab quick.c lab02-fork
+    (cd class && python3 -c 'import zipfile; zipfile.ZipFile("zipped.zip", "w").write("single-file/server.c")')
+    hand_in two-of-them quick.c one/lab01-blocking
+    hand_in two-of-them quick.c two/lab01-blocking
+    hand_in "Zoë Öz" quick.c lab1
+    grade_class --labs 1
+    [ "$status" -eq 0 ]
+    for student in directory single-file zipped twice twice.tar.gz "Zoë Öz"; do
+        grep -q "^\"$student\",0,0,\"\"\$" results/grades.csv || { cat results/grades.csv && false; }
+    done
+    grep -q '^"other-lab",,0,"lab01-blocking: not handed in"' results/grades.csv
+    grep -q '^"two-of-them",,0,"lab01-blocking: 2 server.c files' results/grades.csv
+    [ -e 'results/Zo%C3%AB%20%C3%96z/lab01.json' ]
+}
+
+@test "what is unchanged is not graded again; after a change to a submission or to the grader it is" {
+    needs_sandbox
+    make_quick
+    hand_in ada quick.c
+    hand_in ben quick.c
+    grade_class --labs 1
+    prints "2 servers, 0 already graded"
+    touch -d '2001-01-01' results/ada/lab01.json results/ben/lab01.json
+    grade_class --labs 1
+    prints "2 servers, 2 already graded"
+    make_quick 1
+    hand_in ada quick.c
+    grade_class --labs 1
+    prints "2 servers, 1 already graded"
+    [ results/ada/lab01.json -nt results/ben/lab01.json ]
+    cp -a "$GRADING/.." course
+    echo '# changed' >>course/grading/harness/Makefile
+    run course/grading/grade --class class --results results --labs 1
+    prints "2 servers, 0 already graded"
+    # A result that is the grader's failure is made again.
+    jq '.verdict = "error"' results/ben/lab01.json >new && mv new results/ben/lab01.json
+    run course/grading/grade --class class --results results --labs 1
+    prints "2 servers, 1 already graded"
+}
+
+@test "killed with SIGKILL at any moment and resumed: the same sheet, no partial file, nothing left behind" {
+    needs_sandbox
+    make_quick
+    for student in a b c d e f; do
+        hand_in $student quick.c
+    done
+    hand_in g "$SOLUTION"
+    "$GRADING/grade" --class class --results clean --labs 1 >/dev/null 2>&1
+    for moment in 0.4 1.5 3 4; do
+        "$GRADING/grade" --class class --results results --labs 1 >/dev/null 2>&1 &
+        pid=$!
+        sleep $moment
+        kill -KILL $pid || true
+        wait $pid || true
+        find results -name 'lab*.json' -print0 | xargs -0 -r jq -e .verdict >/dev/null
+    done
+    grade_class --labs 1
+    [ "$status" -eq 0 ]
+    cmp clean/grades.csv results/grades.csv
+    [ ! -e results/.class/work ]
+    [ -z "$(find results clean -name '*.new' -o -name 'lab01.json.*')" ]
+}
+
+@test "SIGTERM: ends at once and leaves nothing behind" {
+    needs_sandbox
+    for student in a b c d; do
+        hand_in $student "$SOLUTION"
+    done
+    "$GRADING/grade" --class class --results results --labs 1 >/dev/null 2>&1 &
+    pid=$!
+    until [ -n "$(find results -name joblog 2>/dev/null)" ]; do
+        kill -0 $pid
+        sleep 0.1
+    done
+    kill -TERM $pid
+    wait $pid && false
+    [ ! -e "${TMPDIR:-/tmp}/grade-$(id -u)-$(sha256sum <<<"$(realpath results)" | cut -c 1-16)" ]
+}
+
+@test "a second run on the same results waits for the first, then reports it and gives up" {
+    needs_sandbox
+    hand_in ada "$SOLUTION"
+    mkdir -p results/.class
+    exec 8>results/.class/lock
+    flock 8
+    grade_class --labs 1
+    [ "$status" -eq 3 ]
+    prints "another run is using"
+}
+
+@test "--feedback: full shows the evidence, brief the hints, score only the points" {
+    needs_sandbox
+    hand_in ada "$STARTER"
+    grade_class --labs 1 --feedback full
+    [ "$status" -eq 0 ]
+    grep -q '^Evidence:$' results/ada/feedback.md
+    grade_class --labs 1 --feedback brief
+    ! grep -q '^Evidence:$' results/ada/feedback.md || return 1
+    grep -q '^- echo\\_line: ' results/ada/feedback.md
+    grade_class --labs 1 --feedback score
+    ! grep -q 'echo' results/ada/feedback.md || return 1
+    grep -q ' of 100 points' results/ada/feedback.md
+}
+
+@test "a progress bar on a terminal, and none without" {
+    needs_sandbox
+    make_quick
+    hand_in ada quick.c
+    grade_class --labs 1
+    [[ "$output" != *$'\r'* ]]
+    rm -r results
+    run script -qec "'$GRADING/grade' --class class --results results --labs 1" /dev/null
+    [ "$status" -eq 0 ]
+    prints "100%"
+}

