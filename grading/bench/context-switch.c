@@ -1,69 +1,71 @@
 /*
- * What a switch costs in lab 8's server, against the same registers kept and exchanged by a loop of
- * nothing but assembly. Here a coroutine is resumed and suspends, with the server's own functions;
- * there two stacks call each other. In short slices, by turns, and the median of their ratios.
+ * Measures what a context switch costs in lab 8's server, compared with a loop in bare assembly
+ * that saves and restores the same registers. In the server, a coroutine is resumed and suspends
+ * itself, by the server's own functions; in the loop, two stacks switch to each other. The two run
+ * in turn, in short slices, and the result is the median of their ratios.
  */
 #define main server_main
 #include "../../lab08-coroutines/solution.c"
 #undef main
 
 #ifndef __x86_64__
-#error "the bare loop is written for x86-64"
+#error "the assembly loop exists only for x86-64"
 #endif
 
 enum { SLICES = 201, ROUNDS = 100000 };
 
-void *bare_main, *bare_other; /* their stack pointers, while the other one runs */
+void *bare_main, *bare_other; /* the stack pointer of each, while the other one runs */
 
-/* Switches so many times to bare_answer, which switches back. */
+/* Switches ROUNDS times to bare_partner, which switches back. */
 void bare_loop(long rounds);
-void bare_answer(void);
+void bare_partner(void);
 
-#define KEEP    "pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
+#define SAVE    "pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
 #define RESTORE "popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp\n"
 
-__asm__(".globl bare_loop, bare_answer\n"
+__asm__(".globl bare_loop, bare_partner\n"
         "bare_loop:\n"
         "    pushq %rbx\n"
         "    movq %rdi, %rbx\n"
         "1:  leaq 2f(%rip), %rax\n"
-        "    pushq %rax\n" KEEP "    movq %rsp, bare_main(%rip)\n"
+        "    pushq %rax\n" SAVE "    movq %rsp, bare_main(%rip)\n"
         "    movq bare_other(%rip), %rsp\n" RESTORE "    popq %rcx\n"
         "    jmp *%rcx\n"
         "2:  decq %rbx\n"
         "    jnz 1b\n"
         "    popq %rbx\n"
         "    ret\n"
-        "bare_answer:\n"
-        "    leaq bare_answer(%rip), %rax\n"
-        "    pushq %rax\n" KEEP "    movq %rsp, bare_other(%rip)\n"
+        "bare_partner:\n"
+        "    leaq bare_partner(%rip), %rax\n"
+        "    pushq %rax\n" SAVE "    movq %rsp, bare_other(%rip)\n"
         "    movq bare_main(%rip), %rsp\n" RESTORE "    popq %rcx\n"
         "    jmp *%rcx\n");
 
-static void suspend_again_and_again(void)
+static void suspend_forever(void)
 {
     for (;;)
         suspend();
 }
 
-/* A stack on which to begin there: six registers, then where. */
-static void *stack_for(void *end, void (*begin)(void))
+/* Returns the stack pointer of a suspended stack: six saved registers, then BEGIN, the address
+ * where it will resume. */
+static void *prepare_stack(void *end, void (*begin)(void))
 {
-    uintptr_t *kept = (uintptr_t *)end - KEPT;
-    memset(kept, 0, KEPT * sizeof *kept);
-    kept[RETURN_ADDRESS] = (uintptr_t)begin;
-    return kept;
+    uintptr_t *saved = (uintptr_t *)end - KEPT;
+    memset(saved, 0, KEPT * sizeof *saved);
+    saved[RETURN_ADDRESS] = (uintptr_t)begin;
+    return saved;
 }
 
-/* Seconds of CPU time: other processes do not count. */
-static double used(void)
+/* Returns the CPU time of this thread in seconds, so that other processes do not count. */
+static double cpu_time(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static int by_size(const void *a, const void *b)
+static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -73,24 +75,24 @@ int main(void)
 {
     static _Alignas(16) char stacks[2][STACK_SIZE];
     static double ratios[SLICES], costs[SLICES], bare_costs[SLICES];
-    bare_other = stack_for(stacks[0] + STACK_SIZE, bare_answer);
+    bare_other = prepare_stack(stacks[0] + STACK_SIZE, bare_partner);
     worker = &workers[0];
     struct coroutine coroutine = {.stack_pointer =
-                                      stack_for(stacks[1] + STACK_SIZE, suspend_again_and_again)};
+                                      prepare_stack(stacks[1] + STACK_SIZE, suspend_forever)};
     for (int i = 0; i < SLICES; i++) {
-        double begin = used();
+        double begin = cpu_time();
         bare_loop(ROUNDS);
-        double between = used();
+        double between = cpu_time();
         for (int round = 0; round < ROUNDS; round++)
             resume(&coroutine);
-        double end = used();
+        double end = cpu_time();
         bare_costs[i] = (between - begin) / ROUNDS / 2;
         costs[i] = (end - between) / ROUNDS / 2;
         ratios[i] = costs[i] / bare_costs[i];
     }
-    qsort(ratios, SLICES, sizeof *ratios, by_size);
-    qsort(costs, SLICES, sizeof *costs, by_size);
-    qsort(bare_costs, SLICES, sizeof *bare_costs, by_size);
+    qsort(ratios, SLICES, sizeof *ratios, compare);
+    qsort(costs, SLICES, sizeof *costs, compare);
+    qsort(bare_costs, SLICES, sizeof *bare_costs, compare);
     printf("a switch: %.2f ns in the server, %.2f ns in the bare loop, ratio %.3f (%.3f to %.3f in "
            "half of the slices)\n",
            costs[SLICES / 2] * 1e9, bare_costs[SLICES / 2] * 1e9, ratios[SLICES / 2],

@@ -95,9 +95,9 @@ __asm__("change_registers:\n"
 int main(void)
 {
     static _Alignas(16) char stack[STACK_SIZE];
-    uintptr_t *kept = (uintptr_t *)(stack + sizeof stack) - KEPT;
-    kept[RETURN_ADDRESS] = (uintptr_t)change_registers;
-    changer_stack = kept;
+    uintptr_t *saved = (uintptr_t *)(stack + sizeof stack) - KEPT;
+    saved[RETURN_ADDRESS] = (uintptr_t)change_registers;
+    changer_stack = saved;
     long changed = 0;
     for (int i = 0; i < 3; i++)
         changed += count_changed();
