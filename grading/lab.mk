@@ -54,7 +54,7 @@ watch:
 	@ls "$(SOURCE)" | entr -cn $(MAKE) --no-print-directory test
 
 reset:
-	@printf 'This replaces server.c with the starter; yours is kept as server.c.~1~. Continue? [y/N] '; \
+	@printf 'Replace server.c with the starter (yours is kept as server.c.~1~)? [y/N] '; \
 	read -r answer; case "$$answer" in \
 	[yY]*) cp --backup=numbered $(GRADING)starters/$(LAB).c server.c && echo "Done." ;; \
 	*) echo "Nothing changed." ;; esac

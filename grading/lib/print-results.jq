@@ -30,7 +30,7 @@ def shorten:
     else (.[4:-8] | map(select(test(" backend"))) | .[-4:]) as $backends
         | .[:4]
             + ["... (\(length - 12) more"
-                + (if $backends == [] then "" else "; the last that concern backends:" end) + ")"]
+                + (if $backends == [] then "" else ", among them:" end) + ")"]
             + $backends + (if $backends == [] then [] else ["..."] end) + .[-8:]
     end;
 
@@ -49,7 +49,7 @@ def behind($first; $column): $first + .[0], (.[1:][] | spaces($column) + .);
 def check_row: . as $check
     | (.title | wrap(80 - 39)
         | behind(row($check.status; $check | "\(score)/\(.points)") + ($check.name | pad(22)); 39)),
-    (select(.status == "passed") | .evidence // [] | map(wrap(80 - 17; "  "))[][] | spaces(17) + .);
+    (select(.status == "passed") | .evidence // [] | map(wrap(80 - 6; "  "))[][] | spaces(6) + .);
 
 # Why checks were skipped: those at the beginning of the chain that did not pass.
 def causes: (map({key: .name, value: .}) | from_entries) as $checks
@@ -99,6 +99,7 @@ def lab: if .lab | IN($untouched[]) then empty
 
 def summary: if .lab | IN($untouched[]) then "not started"
     elif .verdict == "does-not-compile" then "does not compile"
+    elif .fault then "not graded"
     else [.checks | group_by(.status)[] | {key: .[0].status, value: length}] | from_entries
         | [("passed", "failed", "skipped", "error") as $s | select(.[$s]) | "\(.[$s]) \($s)"] | join(", ") end;
 

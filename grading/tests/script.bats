@@ -204,7 +204,7 @@ END
     diff - <(echo "$output") <<'END'
 lab04-select
   passed    4/4  one                   answers
-                 4.2 KiB of memory
+      4.2 KiB of memory
   FAILED    0/4  two                   answers  twice
   passed    4/4  five                  answers
   skipped  0/12  2 checks, because two did not pass: three, four
