@@ -286,7 +286,7 @@ END
 }
 
 @test "one that ignores SIGTERM loses the points of stop and of the checks that need it, and is killed" {
-    sed 's/\.sa_handler = stop/.sa_handler = stopping ? stop : SIG_IGN/' "$SOLUTION" >server.c
+    sed -E 's/\.sa_handler = ([a-z_]+)/.sa_handler = stopping ? \1 : SIG_IGN/' "$SOLUTION" >server.c
     run grade --file server.c --json r.json lab01
     [ "$status" -eq 0 ]
     has 'expected  the server ends after SIGTERM'
