@@ -1,4 +1,4 @@
-# Prints the array of results (DESIGN, section 4) on an 80-column screen.
+# Prints the results that `grade --json` writes, for a screen of 80 columns.
 # --argjson colour true|false; --argjson untouched '["lab02-fork"]': labs not started yet.
 
 def paint(code): if $colour then "\u001b[" + code + "m" + . + "\u001b[0m" else . end;
@@ -40,7 +40,8 @@ def score: if .score == null then "-" else (.score | tostring) end;
 
 def words: {passed: "passed", failed: "FAILED", skipped: "skipped", error: "ERROR"};
 def code: {passed: "32", failed: "1;31", skipped: "33", error: "1;35"};
-def row($status; $points): "  " + (words[$status] | pad(7) | paint(code[$status])) + ($points | align_right(6)) + "  ";
+def row($status; $points): "  " + (words[$status] | pad(7) | paint(code[$status]))
+    + ($points | align_right(6)) + "  ";
 
 # The lines of a text, the first behind what is given, the others below it.
 def behind($first; $column): $first + .[0], (.[1:][] | spaces($column) + .);
@@ -101,7 +102,8 @@ def summary: if .lab | IN($untouched[]) then "not started"
     elif .verdict == "does-not-compile" then "does not compile"
     elif .fault then "not graded"
     else [.checks | group_by(.status)[] | {key: .[0].status, value: length}] | from_entries
-        | [("passed", "failed", "skipped", "error") as $s | select(.[$s]) | "\(.[$s]) \($s)"] | join(", ") end;
+        | [("passed", "failed", "skipped", "error") as $s | select(.[$s]) | "\(.[$s]) \($s)"]
+        | join(", ") end;
 
 def total_row(name; score; max; summary):
     (name | pad(18)) + ("\(score)/\(max)" | align_right(8)) + "   " + summary;
