@@ -1,14 +1,14 @@
 /*
- * The floor: an echo server in the fewest system calls that one thread with epoll can do it in,
- * and with nothing around them. It keeps nothing of a client, so one that is slow to read is
- * dropped: the labs may not do that.
+ * The lower bound: an echo server with the fewest system calls possible for one thread with epoll,
+ * and hardly any other code. It has no buffers, so it disconnects a client that is slow to read,
+ * which the labs must not do.
  */
 #define _GNU_SOURCE /* accept4 */
-#include "peer.h"
+#include "listen.h"
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { MOST_EVENTS = 256 };
+enum { MAX_EVENTS = 256 };
 
 static char buffer[64 * 1024];
 
@@ -19,26 +19,26 @@ static void echo(int fd)
         close(fd);
 }
 
-static void watch(int poller, int fd)
+static void add_interest(int epoll_fd, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) == -1)
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == -1)
         close(fd);
 }
 
 int main(int argc, char **argv)
 {
     int listener = listen_on_argument(argc, argv);
-    int poller = epoll_create1(0);
-    if (poller == -1) {
+    int epoll_fd = epoll_create1(0);
+    if (epoll_fd == -1) {
         perror("epoll_create1");
         return 1;
     }
-    watch(poller, listener);
-    say_listening(listener);
+    add_interest(epoll_fd, listener);
+    print_address(listener);
     for (;;) {
-        struct epoll_event events[MOST_EVENTS];
-        int n = epoll_wait(poller, events, MOST_EVENTS, -1);
+        struct epoll_event events[MAX_EVENTS];
+        int n = epoll_wait(epoll_fd, events, MAX_EVENTS, -1);
         for (int i = 0; i < n; i++) {
             if (events[i].data.fd != listener) {
                 echo(events[i].data.fd);
@@ -46,7 +46,7 @@ int main(int argc, char **argv)
             }
             int fd;
             while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) != -1)
-                watch(poller, fd);
+                add_interest(epoll_fd, fd);
         }
     }
 }

@@ -1,5 +1,5 @@
-// An echo server with Go's net package: a goroutine per client, in the plain order that Go is for.
-// The runtime waits with epoll behind Read, and runs as many threads as there are processors for it.
+// An echo server with Go's net package: a goroutine per client, whose code reads sequentially. Behind
+// Read, the runtime waits with epoll; it uses as many threads as there are processors.
 package main
 
 import (

@@ -1,8 +1,8 @@
 /*
- * An echo server with libevent, as its book writes one: a bufferevent per client, whose input is
+ * An echo server with libevent, in the style of its book: a bufferevent per client, whose input is
  * moved to its output.
  */
-#include "peer.h"
+#include "listen.h"
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -22,8 +22,8 @@ static void on_event(struct bufferevent *client, short events, void *unused)
         bufferevent_free(client);
 }
 
-static void on_knock(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
-                     int size, void *unused)
+static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
+                          struct sockaddr *address, int size, void *unused)
 {
     (void)address, (void)size, (void)unused;
     struct bufferevent *client =
@@ -41,8 +41,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     int fd = listen_on_argument(argc, argv);
     struct event_base *base = event_base_new();
-    if (base == NULL || evconnlistener_new(base, on_knock, NULL, 0, 0, fd) == NULL)
+    if (base == NULL || evconnlistener_new(base, on_connection, NULL, 0, 0, fd) == NULL)
         return 1;
-    say_listening(fd);
+    print_address(fd);
     return event_base_dispatch(base);
 }

@@ -1,10 +1,10 @@
 /*
- * An echo server with coroutines as libtask has them: a task per client; fdread tries, waits, and
- * tries again. Other than there, it waits with epoll instead of poll, or 10,000 clients would say
- * more about poll than about tasks; and the switch is the C library's, swapcontext(3).
+ * An echo server with coroutines in the style of libtask: a task per client, and an fdread that
+ * tries, waits, and tries again. Unlike libtask it uses epoll, since with 10,000 clients poll would
+ * dominate the cost, and switches with the C library's swapcontext(3).
  */
 #define _GNU_SOURCE /* accept4 */
-#include "peer.h"
+#include "listen.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -12,7 +12,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { STACK_SIZE = 64 * 1024, MOST_EVENTS = 256 };
+enum { STACK_SIZE = 64 * 1024, MAX_EVENTS = 256 };
 
 struct task {
     ucontext_t context;
@@ -22,14 +22,14 @@ struct task {
 
 static ucontext_t scheduler;
 static struct task *running;
-static int poller;
+static int epoll_fd;
 
-/* Waits until the descriptor of this task is ready: one event, asked for each time. */
+/* Waits until the descriptor of this task is ready; EPOLLONESHOT, so each wait registers anew. */
 static void fdwait(int events)
 {
     struct epoll_event event = {.events = (uint32_t)events | EPOLLONESHOT, .data.ptr = running};
-    if (epoll_ctl(poller, EPOLL_CTL_MOD, running->fd, &event) == -1)
-        epoll_ctl(poller, EPOLL_CTL_ADD, running->fd, &event);
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, running->fd, &event) == -1)
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, running->fd, &event);
     swapcontext(&running->context, &scheduler);
 }
 
@@ -98,13 +98,13 @@ static void spawn(int fd)
 int main(int argc, char **argv)
 {
     int listener = listen_on_argument(argc, argv), fd;
-    poller = epoll_create1(0);
-    struct epoll_event events[MOST_EVENTS], knocking = {.events = EPOLLIN};
-    if (poller == -1 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &knocking) == -1)
+    epoll_fd = epoll_create1(0);
+    struct epoll_event events[MAX_EVENTS], listen_event = {.events = EPOLLIN};
+    if (epoll_fd == -1 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &listen_event) == -1)
         return 1;
-    say_listening(listener);
+    print_address(listener);
     for (;;) {
-        int n = epoll_wait(poller, events, MOST_EVENTS, -1);
+        int n = epoll_wait(epoll_fd, events, MAX_EVENTS, -1);
         for (int i = 0; i < n; i++)
             if (events[i].data.ptr != NULL)
                 run(events[i].data.ptr);

@@ -1,4 +1,4 @@
-# The grading script's own behaviour: what it says and how it ends.
+# Tests grading/grade and make: their messages, exit statuses, and what they leave behind.
 # shellcheck shell=bats
 
 setup_file() {
@@ -16,17 +16,18 @@ grade() {
     "$GRADING/grade" "$@"
 }
 
-# has WORDS - the output of `run` has them
+# has WORDS - the output of `run` has them, possibly on several lines
 has() {
-    [[ "$output" == *"$1"* ]] || { printf 'no "%s" in:\n%s\n' "$1" "$output" && false; }
+    [[ $(tr -s ' \n' ' ' <<<"$output") == *"$(tr -s ' ' <<<"$1")"* ]] ||
+        { printf 'no "%s" in:\n%s\n' "$1" "$output" && false; }
 }
 
-# result FILTER - of the one lab in r.json
+# result FILTER - applies the jq filter to the one lab in r.json
 result() {
     jq -er ".[0] | $1" r.json
 }
 
-# left_behind RUN - processes that still run from that grader's folder
+# left_behind RUN - prints the processes that use that grader's work directory
 left_behind() {
     local file
     for file in /proc/[0-9]*/cmdline; do
@@ -44,22 +45,22 @@ nothing_left_of() {
     return 1
 }
 
-# without COMMAND... - a PATH that has all commands but these
+# without COMMAND... - prints a PATH with all commands except these
 without() {
-    local folder=$BATS_TEST_TMPDIR/bin name
-    mkdir -p "$folder"
+    local bin=$BATS_TEST_TMPDIR/bin name
+    mkdir -p "$bin"
     for name in /usr/local/bin/* /usr/bin/* /bin/* /usr/sbin/* /sbin/*; do
-        ln -sf "$name" "$folder/"
+        ln -sf "$name" "$bin/"
     done
     for name in "$@"; do
-        rm -f "$folder/$name"
+        rm -f "$bin/$name"
     done
-    echo "$folder"
+    echo "$bin"
 }
 
 # ---- arguments -----------------------------------------------------------------------------
 
-@test "--help says how it is called" {
+@test "--help prints the usage" {
     run grade --help
     [ "$status" -eq 0 ]
     has "usage: grading/grade"
@@ -68,18 +69,18 @@ without() {
 @test "an unknown option: exit status 2" {
     run grade --fast
     [ "$status" -eq 2 ]
-    has "what is --fast?"
+    has "unknown option --fast"
 }
 
-@test "an unknown lab: exit status 2, and the labs that there are" {
+@test "an unknown lab: exit status 2, and a list of the labs" {
     for lab in lab99 99 0 blocking lab1 ../lab01-blocking ''; do
         run grade "$lab"
         [ "$status" -eq 2 ]
-        has "there is no lab '$lab'. There are: lab01-blocking"
+        has "there is no lab '$lab'. The labs: lab01-blocking"
     done
 }
 
-@test "a lab has three names" {
+@test "a lab may be named in three ways" {
     for lab in lab01-blocking lab01 1 01; do
         run grade --reference --check usage --json r.json "$lab"
         [ "$status" -eq 0 ]
@@ -87,21 +88,21 @@ without() {
     done
 }
 
-@test "a file that is not there: exit status 2" {
+@test "a file that does not exist: exit status 2" {
     run grade --file nothing.c lab01
     [ "$status" -eq 2 ]
-    has "there is no file nothing.c to read"
+    has "cannot read nothing.c"
 }
 
 @test "--file without a lab, or with --reference: exit status 2" {
     run grade --file "$SOLUTION"
     [ "$status" -eq 2 ]
-    has "--file wants one LAB"
+    has "--file requires one LAB"
     run grade --reference --file "$SOLUTION" lab01
     [ "$status" -eq 2 ]
 }
 
-@test "--json to a place that cannot be written: exit status 2, before anything is graded" {
+@test "--json with a file that cannot be written: exit status 2, before anything is graded" {
     for place in /nowhere/r.json .; do
         run grade --reference --json "$place" lab01
         [ "$status" -eq 2 ]
@@ -109,13 +110,13 @@ without() {
     done
 }
 
-@test "an unknown check: exit status 2, and the checks that there are" {
+@test "an unknown check: exit status 2, and a list of the checks" {
     run grade --reference --check hafl_close lab01
     [ "$status" -eq 2 ]
     has "has no check 'hafl_close'. It has: usage echo_line"
 }
 
-@test "a server.c that is missing: exit status 2, and how to bring it back" {
+@test "no server.c: exit status 2, and how to restore it" {
     cp -a "$GRADING/.." course
     rm course/lab01-blocking/server.c
     run course/grading/grade lab01
@@ -123,7 +124,7 @@ without() {
     has "make reset"
 }
 
-@test "--check runs the check and all that it needs, no more" {
+@test "--check runs only the check and those that it needs" {
     run grade --reference --check no_leaked_descriptors --json r.json lab01
     [ "$status" -eq 0 ]
     [ "$(result '[.checks[].name] | join(" ")')" = \
@@ -131,9 +132,9 @@ without() {
     [ "$(result '.score == .max')" = true ]
 }
 
-# ---- what comes out ------------------------------------------------------------------------
+# ---- the results ---------------------------------------------------------------------------
 
-@test "the JSON has what other programs read" {
+@test "the JSON has the fields that other programs read" {
     run grade --file "$GRADING/starters/lab01-blocking.c" --json r.json lab01
     [ "$status" -eq 0 ]
     result '.lab == "lab01-blocking" and .max == 100 and .verdict == "graded"
@@ -146,7 +147,7 @@ without() {
         and (.checks[] | select(.name == "pieces") | .status == "skipped" and .needs == "echo_line")'
 }
 
-@test "a fresh clone is told where to begin" {
+@test "in a fresh clone it prints where to begin" {
     cp -a "$GRADING/.." course
     cp course/grading/starters/lab01-blocking.c course/lab01-blocking/server.c
     run course/grading/grade
@@ -159,7 +160,7 @@ without() {
     [[ "$output" != *"Where to begin"* ]]
 }
 
-@test "piped: plain text; on a terminal: progress and colours; NO_COLOR: no colours" {
+@test "plain text into a pipe; progress and colours on a terminal; no colours with NO_COLOR" {
     escape=$'\e['
     run grade --reference --check usage lab01
     [[ "$output" != *"$escape"* ]]
@@ -172,23 +173,71 @@ without() {
     [[ "$output" != *"${escape}32m"* ]]
 }
 
-@test "a failure is told whole: asked, expected, received, seen, hint, by hand" {
+@test "a failure is reported with all its parts, on at most 80 columns except for commands" {
     sed 's/sent += (size_t)n;/sent = size;/' "$SOLUTION" >server.c
     run grade --file server.c --check short_sends lab01
     [ "$status" -eq 0 ]
     for words in 'asked     ./server 0 is started with faults injected: short_send=7' \
         'expected  3840 bytes back to client A; around byte 8:' \
         'received  only the first 7 bytes: "0000000"' \
-        'seen      thread 1 of 1: in recv(client A), which has said 3840 bytes and heard 7' \
+        'evidence  thread 1 of 1: in recv(client A), which has' ' 3840 bytes and ' \
         'hint      send() returns how many bytes it took' \
         'by hand   make run FAULTS=short_send=7' 'make hint CHECK=short_sends'; do
         has "$words"
     done
+    ! sed '/^    by hand/,/^    more/d' <<<"$output" | grep '.\{81\}'
 }
 
-# ---- servers that are no servers -------------------------------------------------------------
+@test "skipped checks are one entry, and what passed checks observed comes before the failures" {
+    cat >r.json <<'END'
+[{"lab": "lab04-select", "score": 8, "max": 30, "verdict": "graded", "checks": [
+  {"name": "one", "title": "answers", "points": 4, "score": 4, "status": "passed",
+   "evidence": ["4.2 KiB of memory"]},
+  {"name": "two", "title": "answers  twice", "points": 4, "score": 0, "status": "failed",
+   "asked": ["client A sends \"a  b\""], "expected": "x", "received": "y", "evidence": ["z"],
+   "hint": "h", "by_hand": "make run"},
+  {"name": "three", "title": "t", "points": 6, "score": 0, "status": "skipped", "needs": "two"},
+  {"name": "four", "title": "t", "points": 6, "score": 0, "status": "skipped", "needs": "three"},
+  {"name": "five", "title": "answers", "points": 4, "score": 4, "status": "passed", "evidence": []}]}]
+END
+    run jq -r -f "$GRADING/lib/print-results.jq" --argjson colour false --argjson untouched '[]' r.json
+    diff - <(echo "$output") <<'END'
+lab04-select
+  passed    4/4  one                   answers
+      4.2 KiB of memory
+  FAILED    0/4  two                   answers  twice
+  passed    4/4  five                  answers
+  skipped  0/12  2 checks, because two did not pass: three, four
 
-@test "one that does not compile: verdict does-not-compile, the compiler's words, exit status 0" {
+two: a correct server answers  twice
+    asked     client A sends "a  b"
+    expected  x
+    received  y
+    evidence  z
+    hint      h
+    by hand   make run
+    more      make hint CHECK=two
+
+lab04-select          8/30   2 passed, 1 failed, 2 skipped
+END
+}
+
+@test "100 points in one lab: what to do next" {
+    cp -a "$GRADING/.." course
+    cp course/lab01-blocking/solution.c course/lab01-blocking/server.c
+    run course/grading/grade lab01
+    [ "$status" -eq 0 ]
+    has "100/100"
+    has "Next: read lab02-fork/README.md"
+    run course/grading/grade --reference lab01
+    [[ "$output" != *"Next: "* ]]
+    run course/grading/grade --check usage lab01
+    [[ "$output" != *"Next: "* ]]
+}
+
+# ---- programs that are not servers -----------------------------------------------------------
+
+@test "one that does not compile: verdict does-not-compile, the compiler's messages, exit status 0" {
     echo 'int main(void) { return whatever; }' >server.c
     run grade --file server.c --json r.json lab01
     [ "$status" -eq 0 ]
@@ -206,16 +255,17 @@ without() {
     [ "$(result .score)" = 6 ]
 }
 
-@test "one that never says listening" {
+@test "one that never prints its address" {
     printf '#include <unistd.h>\nint main(void) { for (;;) pause(); }\n' >server.c
     run grade --file server.c --json r.json lab01
     [ "$status" -eq 0 ]
-    has 'received  nothing: the server slept for 2 seconds'
-    has 'seen      thread 1 of 1: in pause'
+    has 'received  nothing: '
+    has 'for 2 seconds'
+    has 'evidence  thread 1 of 1: in pause'
     [ "$(result .score)" = 0 ]
 }
 
-@test "one that spins and never says listening" {
+@test "one that spins and never prints its address" {
     printf 'int main(void) { for (volatile int i = 0;; i++) ; }\n' >server.c
     run grade --file server.c --check echo_line --json r.json lab01
     [ "$status" -eq 0 ]
@@ -223,7 +273,7 @@ without() {
     [ "$(result .score)" = 0 ]
 }
 
-@test "one that prints without end" {
+@test "one that prints in an endless loop" {
     printf '#include <stdio.h>\nint main(void) { for (;;) puts("spam"); }\n' >server.c
     run grade --file server.c --json r.json lab01
     [ "$status" -eq 0 ]
@@ -235,8 +285,8 @@ without() {
     has 'a server that says little'
 }
 
-@test "one that ignores SIGTERM loses the points of stop and of what needs it, and is gone afterwards" {
-    sed 's/\.sa_handler = stop/.sa_handler = stopping ? stop : SIG_IGN/' "$SOLUTION" >server.c
+@test "one that ignores SIGTERM loses the points of stop and of the checks that need it, and is killed" {
+    sed -E 's/\.sa_handler = ([a-z_]+)/.sa_handler = stopping ? \1 : SIG_IGN/' "$SOLUTION" >server.c
     run grade --file server.c --json r.json lab01
     [ "$status" -eq 0 ]
     has 'expected  the server ends after SIGTERM'
@@ -245,7 +295,7 @@ without() {
     nothing_left_of "$BUILD/run."
 }
 
-@test "one that leaves children behind: they are gone afterwards" {
+@test "one that leaves children behind: they are killed" {
     sed 's/^    listener = listen_on(port);/&\n    if (fork() == 0) { setsid(); for (;;) pause(); }/' \
         "$SOLUTION" >server.c
     run grade --file server.c --check stop --json r.json lab01
@@ -253,7 +303,7 @@ without() {
     nothing_left_of "$BUILD/run."
 }
 
-@test "one that kills its parent, the check: an error, no score" {
+@test "one that kills the check, its parent: an error, no score" {
     sed 's/^    listener = listen_on(port);/&\n    kill(getppid(), SIGKILL);/' "$SOLUTION" >server.c
     run grade --file server.c --check echo_line --json r.json lab01
     [ "$status" -eq 3 ]
@@ -261,7 +311,7 @@ without() {
     nothing_left_of "$BUILD/run."
 }
 
-@test "one that signals every process there is: nobody else hears it" {
+@test "one that signals all processes: no other process receives the signal" {
     sed 's/^    listener = listen_on(port);/&\n    if (kill(-1, SIGTERM) == 0)\n        die("kill");/' \
         "$SOLUTION" >server.c
     run grade --file server.c --check echo_line --json r.json lab01
@@ -269,34 +319,34 @@ without() {
     [ "$(result .score)" = 14 ]
 }
 
-@test "FAULTS that are misspelt are refused" {
+@test "misspelt FAULTS are rejected" {
     gcc -std=gnu17 -o server "$SOLUTION"
     LD_PRELOAD=$BUILD/faults.so FAULTS=short_sends=7 run ./server 0
     [ "$status" -eq 2 ]
     has "what is 'short_sends'? There are: short_send"
 }
 
-# ---- the machine's faults ------------------------------------------------------------------
+# ---- failures of the machine ---------------------------------------------------------------
 
-@test "a missing tool that cannot be installed: its package, and exit status 3" {
+@test "a missing tool that cannot be installed: the name of its package, exit status 3" {
     bin=$(without valgrind apt-get)
     printf '#!/bin/sh\necho "E: no network"; exit 100\n' >"$bin/apt-get"
     chmod +x "$bin/apt-get"
     CI=true PATH=$bin run grade --reference lab01
     [ "$status" -eq 3 ]
-    has "lacks the Debian packages: valgrind"
+    has "Debian packages are missing: valgrind"
     has "could not be installed"
 }
 
-@test "no Debian: what is missing, and exit status 3" {
+@test "not a Debian system: what is missing, exit status 3" {
     bin=$(without nc apt-get)
     PATH=$bin run grade --reference lab01
     [ "$status" -eq 3 ]
-    has "lacks the Debian packages: netcat-openbsd"
-    has "This is no Debian"
+    has "Debian packages are missing: netcat-openbsd"
+    has "There is no apt-get here"
 }
 
-@test "nobody is there to ask: the command to type, and exit status 3" {
+@test "it cannot ask, without a terminal: the command to type, exit status 3" {
     bin=$(without nc id)
     printf '#!/bin/sh\necho 1000\n' >"$bin/id"
     chmod +x "$bin/id"
@@ -305,7 +355,7 @@ without() {
     has "Install them with: sudo apt-get install -y netcat-openbsd"
 }
 
-@test "no valgrind while it grades: memory is an error, the lab has no score, exit status 3" {
+@test "valgrind disappears: memory is an error, the lab has no score, exit status 3" {
     bin=$(without valgrind)
     gcc -std=gnu17 -o server "$SOLUTION"
     PATH=$bin run "$BUILD/lab01-blocking-test" --lab lab01 --server "$PWD/server" \
@@ -317,7 +367,7 @@ without() {
         and (.[0].received | contains("cannot run valgrind"))' one.json
 }
 
-@test "no nc while it grades: an error, not a zero" {
+@test "nc disappears: an error, not a zero" {
     bin=$(without nc)
     gcc -std=gnu17 -o server "$SOLUTION"
     PATH=$bin run "$BUILD/lab01-blocking-test" --lab lab01 --server "$PWD/server" \
@@ -326,23 +376,23 @@ without() {
     jq -e '.score == null and (.checks[0].received | contains("nc cannot be run"))' one.json
 }
 
-# alone NAMESPACE COMMAND... - in namespaces of its own, as root or not
-alone() {
+# run_isolated NAMESPACE COMMAND... - runs the command in a new namespace, as root or not
+run_isolated() {
     local root=()
     [ "$(id -u)" = 0 ] || root=(--map-root-user)
-    unshare "${root[@]}" "$1" true 2>/dev/null || skip "no namespaces on this machine"
+    unshare "${root[@]}" "$1" true 2>/dev/null || skip "this machine does not allow namespaces"
     run unshare "${root[@]}" "$@"
 }
 
-@test "no port to be had: an error, not a zero" {
-    alone --net "$GRADING/grade" --reference --json r.json lab01
+@test "no free port: an error, not a zero" {
+    run_isolated --net "$GRADING/grade" --reference --json r.json lab01
     [ "$status" -eq 3 ]
     has "no port to be had on 127.0.0.1"
     jq -e '.[0] | .verdict == "error" and .score == null' r.json
 }
 
-@test "no look into /proc: an error, not a zero" {
-    alone --mount bash -c 'mount -t tmpfs none /proc && exec "$@"' - \
+@test "an empty /proc: an error, not a zero" {
+    run_isolated --mount bash -c 'mount -t tmpfs none /proc && exec "$@"' - \
         "$GRADING/grade" --reference --json r.json lab01
     [ "$status" -eq 3 ]
     has "cannot look into /proc/PID/syscall"
@@ -351,12 +401,12 @@ alone() {
 
 # ---- killed --------------------------------------------------------------------------------
 
-# kill_at SECONDS SIGNAL WHOM - starts a grading, kills grade or its runner after a while, and
-# looks at what is left. Any moment must do, so these moments prove nothing by themselves.
+# kill_at SECONDS SIGNAL grade|runner - starts grade, sends the signal to it or to its child after so
+# many seconds, and tests what is left. It must work at any moment; these are samples.
 kill_at() {
     local grade runner
     rm -f r.json
-    # What bash starts in the background would ignore SIGINT.
+    # Bash makes background jobs ignore SIGINT.
     env --default-signal=INT "$GRADING/grade" --reference --json r.json lab01 >screen 2>&1 &
     grade=$!
     sleep "$1"
@@ -373,28 +423,28 @@ kill_at() {
     [ ! -e r.json ] || jq -e 'length == 1' r.json
 }
 
-@test "SIGINT and SIGTERM to the grader, at any moment: no process left, no half-written JSON" {
+@test "SIGINT and SIGTERM to grade, at any moment: no process left, no half-written JSON" {
     for moment in 0.05 0.3 0.6 0.9 1.2 1.5 1.8 2.2 2.6 3; do
         kill_at $moment INT grade
         kill_at $moment TERM grade
     done
 }
 
-@test "SIGKILL to the grader, at any moment: no process left, no half-written JSON" {
+@test "SIGKILL to grade, at any moment: no process left, no half-written JSON" {
     for moment in 0.05 0.2 0.5 0.8 1.1 1.4 1.7 2 2.4 2.8; do
         kill_at $moment KILL grade
     done
 }
 
-@test "SIGKILL to what the grader started, at any moment: the same, and exit status 3" {
+@test "SIGKILL to the child of grade, at any moment: no process left, no half-written JSON" {
     for moment in 0.3 0.6 0.9 1.2 1.6 2; do
         kill_at $moment KILL runner
     done
 }
 
-# ---- make, in a lab's folder ---------------------------------------------------------------
+# ---- make, in a lab's directory ------------------------------------------------------------
 
-@test "make builds, tests, hints, and resets after asking" {
+@test "make builds, tests, prints hints, and resets after asking" {
     cp -a "$GRADING/.." course
     cd course/lab01-blocking
     cp "$SOLUTION" server.c
@@ -410,7 +460,7 @@ kill_at() {
     has "A connection has two directions"
     has "LEVEL=2"
     run make hint CHECK=nonsense
-    has "Which check?"
+    has "Choose a check"
     run make diff
     has "first lab"
     run make help

@@ -3,6 +3,6 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
-# shellcheck source=grading/setup.bash
-. grader/grading/setup.bash
+# shellcheck source=grading/lib/install-packages.bash
+. grader/grading/lib/install-packages.bash
 need "${grading_needs[@]}" bubblewrap:bwrap python3:python3 util-linux:setpriv

@@ -1,20 +1,20 @@
-# Sourced by grade and selftest: sees to it that the machine has what they need.
+# Sourced by all commands here: installs the Debian packages that a command needs.
 # shellcheck shell=bash
 
-# need PACKAGE:TEST... - a TEST is the name of a command, or a file's path. Names the Debian
-# packages that are missing and installs them: without asking in CI or as root, else only when a
-# person says yes. Exits with 3 when something is still missing then.
+# need PACKAGE:TEST... - prints and installs the packages that are missing. A TEST is the name of a
+# command, or the path of a file, that the package provides. Asks first, except in CI and as root.
+# Exits with status 3 if anything is still missing afterwards.
 need() {
     local missing=() answer item sudo=
     for item in "$@"; do
         has "${item#*:}" || missing+=("${item%%:*}")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
-    echo "This machine lacks the Debian packages: ${missing[*]}" >&2
+    echo "These Debian packages are missing: ${missing[*]}" >&2
     [ "$(id -u)" = 0 ] || sudo=sudo
     local command="$sudo apt-get install -y ${missing[*]}"
     if ! has apt-get; then
-        give_up "This is no Debian: install what these packages hold, then run this again."
+        give_up "There is no apt-get here: install the contents of these packages, then try again."
     fi
     if [ -n "$sudo" ] && [ -z "${CI:-}" ]; then
         if [ ! -t 0 ] || [ ! -t 2 ]; then
@@ -25,8 +25,8 @@ need() {
     fi
     local log
     log=$(mktemp)
-    echo "Installing them ..." >&2
-    # A fresh machine has no package lists, and stale lists name packages that are gone.
+    echo "Installing ..." >&2
+    # A fresh machine has no package lists, and old lists name versions that no longer exist.
     if ! { DEBIAN_FRONTEND=noninteractive $sudo apt-get update &&
         DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y "${missing[@]}"; } >"$log" 2>&1 \
         </dev/null; then
@@ -37,7 +37,7 @@ need() {
     rm -f "$log"
     hash -r
     for item in "$@"; do
-        has "${item#*:}" || give_up "Still missing after the installation: ${item#*:} (of ${item%%:*})"
+        has "${item#*:}" || give_up "The package ${item%%:*} is installed, but ${item#*:} is still missing"
     done
 }
 
@@ -53,8 +53,8 @@ give_up() {
     exit 3
 }
 
-# What grading takes.
-# shellcheck disable=SC2034 # its users source this file
+# What grade needs.
+# shellcheck disable=SC2034 # used by the scripts that source this file
 grading_needs=(gcc:gcc libc6-dev:/usr/include/stdio.h make:make pkg-config:pkg-config
     check:/usr/include/check.h libjansson-dev:/usr/include/jansson.h
     valgrind:valgrind netcat-openbsd:nc jq:jq)

@@ -1,11 +1,11 @@
-/* What the peers share: how they listen, and how they say where. */
+/* The listening socket, for all servers here. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* Returns a socket that listens on the port which the command line asks for, without blocking. */
+/* Returns a non-blocking listening socket on the port that the command line names. */
 static inline int listen_on_argument(int argc, char **argv)
 {
     if (argc != 2) {
@@ -25,7 +25,7 @@ static inline int listen_on_argument(int argc, char **argv)
     return fd;
 }
 
-static inline void say_listening(int fd)
+static inline void print_address(int fd)
 {
     struct sockaddr_in address;
     socklen_t size = sizeof address;

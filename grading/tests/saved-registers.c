@@ -1,40 +1,41 @@
 /*
- * Does lab 8's switch_context preserve each register that the ABI calls callee-saved? A server may
- * well live without one of them, as long as the compiler keeps nothing there.
+ * Tests that lab 8's switch_context preserves every register that the ABI calls callee-saved. The
+ * server itself may work without one of them, as long as the compiler does not use it.
  */
 #define main server_main
 #include "../../lab08-coroutines/solution.c"
 #undef main
 
-void *tester, *spoiler; /* their stack pointers, while the other one runs */
+void *tester_stack, *changer_stack; /* the stack pointer of each, while the other one runs */
 
-/* Changes all those registers and switches back to who has switched here, again and again. */
-void spoil(void);
-/* Puts a number into each, switches to spoil, and returns how many came back changed. */
-long count_lost(void);
+/* Changes all these registers and switches back, in an endless loop. */
+void change_registers(void);
+/* Stores a number in each register, switches to change_registers, and returns how many registers
+ * have a different value afterwards. */
+long count_changed(void);
 
-/* .irp repeats what follows for each of the names; .globl: C takes their addresses. */
-__asm__(".globl spoil, count_lost\n");
+/* .irp repeats its body for each name. */
+__asm__(".globl change_registers, count_changed\n");
 #if defined __x86_64__
 enum { REGISTERS = 6 };
-__asm__("spoil:\n"
+__asm__("change_registers:\n"
         ".irp name, rbx, rbp, r12, r13, r14, r15\n"
         "    movq $-1, %\\name\n"
         ".endr\n"
-        "    leaq spoiler(%rip), %rdi\n"
-        "    movq tester(%rip), %rsi\n"
+        "    leaq changer_stack(%rip), %rdi\n"
+        "    movq tester_stack(%rip), %rsi\n"
         "    call switch_context\n"
-        "    jmp spoil\n"
+        "    jmp change_registers\n"
 
-        "count_lost:\n"
+        "count_changed:\n"
         ".set number, 0\n"
         ".irp name, rbx, rbp, r12, r13, r14, r15\n"
         "    pushq %\\name\n"
         "    .set number, number + 1\n"
         "    movq $number, %\\name\n"
         ".endr\n"
-        "    leaq tester(%rip), %rdi\n"
-        "    movq spoiler(%rip), %rsi\n"
+        "    leaq tester_stack(%rip), %rdi\n"
+        "    movq changer_stack(%rip), %rsi\n"
         "    call switch_context\n"
         "    xorl %eax, %eax\n"
         ".irp name, r15, r14, r13, r12, rbp, rbx\n"
@@ -47,20 +48,20 @@ __asm__("spoil:\n"
         "    ret\n");
 #elif defined __aarch64__
 enum { REGISTERS = 19 };
-__asm__("spoil:\n"
+__asm__("change_registers:\n"
         ".irp n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29\n"
         "    mov x\\n, #-1\n"
         ".endr\n"
         ".irp n, 8, 9, 10, 11, 12, 13, 14, 15\n"
         "    fmov d\\n, x19\n"
         ".endr\n"
-        "    ldr x0, =spoiler\n"
-        "    ldr x1, =tester\n"
+        "    ldr x0, =changer_stack\n"
+        "    ldr x1, =tester_stack\n"
         "    ldr x1, [x1]\n"
         "    bl switch_context\n"
-        "    b spoil\n"
+        "    b change_registers\n"
 
-        "count_lost:\n"
+        "count_changed:\n"
         "    str x30, [sp, #-16]!\n"
         ".irp n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29\n"
         "    str x\\n, [sp, #-16]!\n"
@@ -71,8 +72,8 @@ __asm__("spoil:\n"
         "    mov x9, #\\n\n"
         "    fmov d\\n, x9\n"
         ".endr\n"
-        "    ldr x0, =tester\n"
-        "    ldr x1, =spoiler\n"
+        "    ldr x0, =tester_stack\n"
+        "    ldr x1, =changer_stack\n"
         "    ldr x1, [x1]\n"
         "    bl switch_context\n"
         "    mov x0, #0\n"
@@ -94,12 +95,12 @@ __asm__("spoil:\n"
 int main(void)
 {
     static _Alignas(16) char stack[STACK_SIZE];
-    uintptr_t *kept = (uintptr_t *)(stack + sizeof stack) - KEPT;
-    kept[RETURN_ADDRESS] = (uintptr_t)spoil;
-    spoiler = kept;
-    long lost = 0;
+    uintptr_t *saved = (uintptr_t *)(stack + sizeof stack) - SAVED_WORDS;
+    saved[RETURN_ADDRESS] = (uintptr_t)change_registers;
+    changer_stack = saved;
+    long changed = 0;
     for (int i = 0; i < 3; i++)
-        lost += count_lost();
-    printf("%d registers, three times: %ld lost\n", REGISTERS, lost);
-    return lost != 0;
+        changed += count_changed();
+    printf("%d registers, three switches: %ld changed\n", REGISTERS, changed);
+    return changed != 0;
 }

@@ -1,5 +1,5 @@
-# Prints the checks of a test.c that have points, in their order: "CHECK name", or "SHARED_CHECK name" for
-# one whose body all labs share.
+# Prints the checks of a test.c that have points, in order, one per line: "CHECK name", or
+# "SHARED_CHECK name" if all labs share its body.
 { text = text $0 " " }
 END {
     while (match(text, /(CHECK|SHARED_CHECK)\( *[a-z_]+, *[1-9]/)) {

@@ -1,18 +1,18 @@
 /*
- * Measures echo servers that already run: the CPU time of each per echo, and its ratio to that of
- * one of them, the base.
+ * Measures running echo servers: the CPU time of each per echo, and its ratio to that of one of
+ * them, the base.
  *
  *   load [-r ROUNDS] [-s SECONDS] [-b BASE] -c ACTIVE/ALL... NAME:PID:PORT...
  *
- * A scenario: ALL connections to each server, ACTIVE of them with always one message in flight.
- * The servers take turns in short slices; a round is one slice of each, in an order that chance
- * decides. What else the machine does meets all slices of a round alike, so each ratio is taken
- * within a round, and what is told is the median of these ratios. The clock is the server's own CPU
- * time: time that it waits or stands by does not count.
+ * A scenario is ALL connections to each server, ACTIVE of which always have one message in flight.
+ * The servers take turns in short slices; a round is one slice of each server, in random order.
+ * Other load on the machine affects all slices of a round alike, so each ratio is taken within a
+ * round, and the result is the median of these ratios. The clock is the server's own CPU time, so
+ * the time in which it waits does not count.
  *
- * Where in memory the connections come to lie is luck, worth some percent, and stays for as long as
- * they last. So there are several sittings, each with new connections. How far their medians lie
- * apart says how far a ratio is to be trusted.
+ * Where the kernel allocates the connections is a matter of chance; it makes a difference of
+ * several percent for as long as they last. So there are several sessions, each with new
+ * connections, and the spread of their medians shows how reliable a ratio is.
  *
  * Prints JSON. Exit status: 0 measured, 1 a server did not echo, 2 wrong arguments, 3 the machine
  * failed.
@@ -39,26 +39,25 @@
 
 enum {
     MESSAGE = 64,
-    ECHOES = 2000, /* in a slice at least: several milliseconds of the server's time */
-    FOR_EACH = 5,  /* and of each active connection: what other slices took out of the
-                    * processor's caches is to be back soon */
-    SITTINGS = 5,
-    PATIENCE = 30, /* seconds for what takes some milliseconds, or a second or two for 10,000 */
-    MOST_SERVERS = 16,
-    MOST_SCENARIOS = 16,
-    KNOCK_AT_ONCE = 100,
-    OWN_DESCRIPTORS = 64, /* what a process has open besides its connections, generously */
+    MIN_ECHOES = 2000,         /* per slice: several milliseconds of the server's time */
+    ECHOES_PER_CONNECTION = 5, /* at least, in each slice: the first ones refill the caches */
+    MAX_SESSIONS = 5,
+    TIMEOUT = 30, /* seconds, for a slice of milliseconds, or a second or two for 10,000 clients */
+    MAX_SERVERS = 16,
+    MAX_SCENARIOS = 16,
+    CONNECT_BATCH = 100,
+    OTHER_DESCRIPTORS = 64, /* more than a process has open besides its connections */
 };
 
 struct connection {
     int fd;
     uint32_t number; /* of the message in flight */
-    size_t heard;    /* bytes of it that are back; MESSAGE: none is in flight */
+    size_t received; /* bytes of its echo; MESSAGE: no message is in flight */
 };
 
 static struct scenario {
     int active, all;
-} scenarios[MOST_SCENARIOS];
+} scenarios[MAX_SCENARIOS];
 
 static struct server {
     const char *name;
@@ -66,16 +65,16 @@ static struct server {
     int port;
     clockid_t clock;
     pid_t generator;
-    int to_generator;     /* commands there, results back */
+    int to_generator;     /* a socket, for commands and results */
     double *microseconds; /* per echo, one for each round */
     double *ratios;
-} servers[MOST_SERVERS], *order[MOST_SERVERS]; /* in order of the command line, and of chance */
+} servers[MAX_SERVERS], *order[MAX_SERVERS]; /* as on the command line, and in random order */
 
 static int server_count, scenario_count;
 static int rounds = 60, seconds = 20;
 static const struct server *base = servers;
 
-/* ---- ends ------------------------------------------------------------------------------------ */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 __attribute__((noreturn, format(printf, 2, 3))) static void end(int status, const char *format, ...)
 {
@@ -106,17 +105,17 @@ static void *allocate(size_t count, size_t size)
     return memory;
 }
 
-/* ---- the generator of one server: a process of its own --------------------------------------- */
+/* ---- the load generator of one server, a separate process ------------------------------------ */
 
-/* So that the limit on descriptors is met by the connections to one server, and not to all. Only
- * one generator works at a time. */
+/* Each server has its own, so that the limit on descriptors applies to the connections to one
+ * server, not to all. Only one generator runs at a time. */
 
 static const struct server *server;
 static struct connection *connections;
-static int poller;
+static int epoll_fd;
 
-/* A line that no other connection says, nor this one at another time: what is mixed up, late or
- * torn is not taken for right. The newline is there because labs 6 to 8 answer lines. */
+/* Each line is unique, across connections and time, so that a wrong, late or incomplete echo is
+ * noticed. Labs 6 to 8 answer lines, hence the newline. */
 static void compose(char *message, const struct connection *connection)
 {
     uint64_t x = (uint64_t)server->port << 48 ^ (uint64_t)connection->fd << 32 ^ connection->number;
@@ -131,52 +130,52 @@ static void compose(char *message, const struct connection *connection)
     message[MESSAGE - 1] = '\n';
 }
 
-static void ask(struct connection *connection)
+static void send_message(struct connection *connection)
 {
     char message[MESSAGE];
     connection->number++;
-    connection->heard = 0;
+    connection->received = 0;
     compose(message, connection);
-    /* All that was said before is back, so there is room in the socket. */
+    /* Everything sent before has been echoed, so the socket buffer is empty. */
     if (send(connection->fd, message, sizeof message, MSG_NOSIGNAL) != sizeof message)
-        server_failed(server, "does not take what it is sent");
+        server_failed(server, "does not read what it is sent");
 }
 
-/* True when the echo is complete. */
-static bool hear(struct connection *connection)
+/* Returns true when the echo is complete. */
+static bool receive_echo(struct connection *connection)
 {
-    char expected[MESSAGE], received[MESSAGE + 1]; /* one more, so that what is too much shows */
-    ssize_t n = recv(connection->fd, received, sizeof received - connection->heard, 0);
+    char expected[MESSAGE], received[MESSAGE + 1]; /* one more, to detect extra bytes */
+    ssize_t n = recv(connection->fd, received, sizeof received - connection->received, 0);
     if (n == -1 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0)
         server_failed(server, n == 0 ? "closed a connection" : "reset a connection");
     compose(expected, connection);
-    if (connection->heard + (size_t)n > MESSAGE ||
-        memcmp(received, expected + connection->heard, (size_t)n) != 0)
-        server_failed(server, "sent back other bytes than it was sent");
-    connection->heard += (size_t)n;
-    return connection->heard == MESSAGE;
+    if (connection->received + (size_t)n > MESSAGE ||
+        memcmp(received, expected + connection->received, (size_t)n) != 0)
+        server_failed(server, "sent back different bytes than it was sent");
+    connection->received += (size_t)n;
+    return connection->received == MESSAGE;
 }
 
-/* Has the server echo COUNT messages, on ACTIVE connections that stand STEP apart. At the end
- * nothing is in flight. */
+/* Has the server echo COUNT messages, on ACTIVE connections, every STEPth from FIRST on. Returns
+ * when no message is in flight. */
 static void echo(struct connection *first, int active, int step, int count)
 {
-    int asked = active, heard = 0;
+    int sent = active, received = 0;
     for (int i = 0; i < active; i++)
-        ask(first + (long)i * step);
-    while (heard < count) {
+        send_message(first + (long)i * step);
+    while (received < count) {
         struct epoll_event events[256];
-        int n = epoll_wait(poller, events, 256, -1);
+        int n = epoll_wait(epoll_fd, events, 256, -1);
         for (int i = 0; i < n; i++) {
             struct connection *connection = events[i].data.ptr;
-            if (!hear(connection))
+            if (!receive_echo(connection))
                 continue;
-            heard++;
-            if (asked < count) {
-                ask(connection);
-                asked++;
+            received++;
+            if (sent < count) {
+                send_message(connection);
+                sent++;
             }
         }
     }
@@ -195,25 +194,25 @@ static void connect_one(struct connection *connection)
             server_failed(server, "refuses a connection");
         machine_failed("connect");
     }
-    /* Closing is a reset then, which leaves no thousands of ports in TIME_WAIT. */
-    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    /* So that close sends a reset, and thousands of ports are not left in TIME_WAIT. */
+    struct linger no_linger = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof no_linger);
     fcntl(connection->fd, F_SETFL, O_NONBLOCK);
-    connection->heard = MESSAGE;
+    connection->received = MESSAGE;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    if (epoll_ctl(poller, EPOLL_CTL_ADD, connection->fd, &event) == -1)
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) == -1)
         machine_failed("epoll_ctl");
 }
 
-/* With an echo on each connection: one that the server has not accepted cannot give that. */
+/* Waits for an echo on each connection, which shows that the server has accepted it. */
 static void connect_all(int all)
 {
     connections = allocate((size_t)all, sizeof *connections);
-    poller = epoll_create1(0);
-    if (poller == -1)
+    epoll_fd = epoll_create1(0);
+    if (epoll_fd == -1)
         machine_failed("epoll_create1");
-    for (int from = 0; from < all; from += KNOCK_AT_ONCE) {
-        int count = all - from < KNOCK_AT_ONCE ? all - from : KNOCK_AT_ONCE;
+    for (int from = 0; from < all; from += CONNECT_BATCH) {
+        int count = all - from < CONNECT_BATCH ? all - from : CONNECT_BATCH;
         for (int i = 0; i < count; i++)
             connect_one(&connections[from + i]);
         echo(&connections[from], count, 1, count);
@@ -228,25 +227,25 @@ static double cpu_time(void)
     return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
 }
 
-/* The CPU time of a process is that of all its threads, but not that of its children. */
+/* The CPU time of a process includes all its threads, but not its children. */
 static void refuse_children(void)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", server->pid, server->pid);
     FILE *file = fopen(path, "r");
-    bool some = file != NULL && fgetc(file) != EOF;
+    bool has_children = file != NULL && fgetc(file) != EOF;
     if (file != NULL)
         fclose(file);
-    if (some)
+    if (has_children)
         server_failed(server, "serves in child processes, whose CPU time is not measured here");
 }
 
-/* Each command is a number of echoes, answered with the CPU time that one cost. 0: the end. A
- * server that does not do its part brings SIGALRM. */
+/* Each command is a number of echoes, and its result the CPU time per echo; 0 ends the generator.
+ * If the server does not echo in time, SIGALRM does. */
 __attribute__((noreturn)) static void generate(const struct scenario *scenario, int commands)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(PATIENCE);
+    alarm(TIMEOUT);
     connect_all(scenario->all);
     refuse_children();
     double cost = 0;
@@ -256,9 +255,10 @@ __attribute__((noreturn)) static void generate(const struct scenario *scenario, 
         if (write(commands, &cost, sizeof cost) != sizeof cost ||
             read(commands, &count, sizeof count) != sizeof count)
             exit(3);
-        alarm(PATIENCE);
+        alarm(TIMEOUT);
         if (count == 0) {
-            echo(connections, scenario->all, 1, scenario->all); /* the idle are still served */
+            /* Idle clients must still be served. */
+            echo(connections, scenario->all, 1, scenario->all);
             exit(0);
         }
         double before = cpu_time();
@@ -269,20 +269,20 @@ __attribute__((noreturn)) static void generate(const struct scenario *scenario, 
 
 /* ---- the rounds ------------------------------------------------------------------------------ */
 
-/* Returns its exit status; when that is not 0, it has said why. */
+/* Returns its exit status; unless that is 0, it has printed the reason. */
 static int reap_generator(const struct server *server)
 {
     int status;
     if (waitpid(server->generator, &status, 0) == -1)
         machine_failed("waitpid");
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        end(1, "%s left clients without an echo for %d seconds", server->name, PATIENCE);
+        end(1, "%s did not echo within %d seconds", server->name, TIMEOUT);
     if (!WIFEXITED(status))
-        end(3, "a generator was killed");
+        end(3, "a load generator was killed");
     return WEXITSTATUS(status);
 }
 
-__attribute__((noreturn)) static void end_like_generator(const struct server *server)
+__attribute__((noreturn)) static void exit_like_generator(const struct server *server)
 {
     int status = reap_generator(server);
     exit(status != 0 ? status : 3);
@@ -291,14 +291,14 @@ __attribute__((noreturn)) static void end_like_generator(const struct server *se
 static void command(const struct server *server, int count)
 {
     if (send(server->to_generator, &count, sizeof count, MSG_NOSIGNAL) != sizeof count)
-        end_like_generator(server);
+        exit_like_generator(server);
 }
 
 static double result_of(const struct server *server)
 {
     double cost;
     if (read(server->to_generator, &cost, sizeof cost) != sizeof cost)
-        end_like_generator(server);
+        exit_like_generator(server);
     return cost;
 }
 
@@ -313,7 +313,7 @@ static void start_generator(struct server *its_server, const struct scenario *sc
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1)
         machine_failed("socketpair");
-    fflush(stdout); /* or the child has a copy to print */
+    fflush(stdout); /* or the child would print it again */
     its_server->generator = fork();
     if (its_server->generator == -1)
         machine_failed("fork");
@@ -324,7 +324,7 @@ static void start_generator(struct server *its_server, const struct scenario *sc
     }
     close(ends[1]);
     its_server->to_generator = ends[0];
-    result_of(its_server); /* all is connected */
+    result_of(its_server); /* all clients are connected */
 }
 
 static void end_generator(const struct server *server)
@@ -346,11 +346,12 @@ static void shuffle(void)
     }
 }
 
-/* The rounds FROM to TO, with new connections; fewer when the time is over. Returns how far it
- * came. */
-static int sit(const struct scenario *scenario, int from, int to, time_t stop)
+/* Runs the rounds FROM to TO with new connections, or fewer if the time is up. Returns the number
+ * of the next round. */
+static int run_session(const struct scenario *scenario, int from, int to, time_t stop)
 {
-    int least = scenario->active * FOR_EACH, count = least > ECHOES ? least : ECHOES;
+    int least = scenario->active * ECHOES_PER_CONNECTION;
+    int count = least > MIN_ECHOES ? least : MIN_ECHOES;
     shuffle();
     for (int i = 0; i < server_count; i++) {
         start_generator(order[i], scenario);
@@ -372,36 +373,36 @@ static int sit(const struct scenario *scenario, int from, int to, time_t stop)
     return round;
 }
 
-/* ---- telling --------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
-static int by_size(const void *left, const void *right)
+static int compare(const void *left, const void *right)
 {
     double l = *(const double *)left, r = *(const double *)right;
     return (l > r) - (l < r);
 }
 
-/* Leaves the values sorted. */
+/* Sorts the values, and returns their median. */
 static double median(double *values, int count)
 {
-    qsort(values, (size_t)count, sizeof *values, by_size);
+    qsort(values, (size_t)count, sizeof *values, compare);
     return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
-/* Sitting I has the rounds first[i] to first[i + 1]. */
-static void tell(const struct server *server, const int *first, int sittings)
+/* Session I consists of the rounds from first[i] up to, but not including, first[i + 1]. */
+static void print_server(const struct server *server, const int *first, int sessions)
 {
-    double medians[SITTINGS];
-    for (int i = 0; i < sittings; i++)
+    double medians[MAX_SESSIONS];
+    for (int i = 0; i < sessions; i++)
         medians[i] = median(server->ratios + first[i], first[i + 1] - first[i]);
-    qsort(medians, (size_t)sittings, sizeof *medians, by_size);
+    qsort(medians, (size_t)sessions, sizeof *medians, compare);
     printf("{\"name\": \"%s\", \"microseconds\": %.4f, \"ratio\": %.4f, \"low\": %.4f, "
            "\"high\": %.4f}",
-           server->name, median(server->microseconds, first[sittings]),
-           median(server->ratios, first[sittings]), medians[0], medians[sittings - 1]);
+           server->name, median(server->microseconds, first[sessions]),
+           median(server->ratios, first[sessions]), medians[0], medians[sessions - 1]);
 }
 
-/* How many connections the limits on descriptors allow to each server. */
-static int room_for_connections(void)
+/* Returns how many connections to each server the limits on descriptors allow. */
+static int max_connections(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
@@ -414,34 +415,37 @@ static int room_for_connections(void)
             least = limit.rlim_cur;
     if (least > INT32_MAX)
         return INT32_MAX;
-    return least > OWN_DESCRIPTORS ? (int)least - OWN_DESCRIPTORS : 1;
+    return least > OTHER_DESCRIPTORS ? (int)least - OTHER_DESCRIPTORS : 1;
 }
 
 static void run(const struct scenario *asked)
 {
     struct scenario scenario = *asked;
-    int room = room_for_connections();
-    if (scenario.all > room) {
-        scenario.all = room;
-        scenario.active = scenario.active < room ? scenario.active : room;
-        fprintf(stderr, "load: %d connections to each server, not %d: the limit on descriptors\n",
-                room, asked->all);
+    int limit = max_connections();
+    if (scenario.all > limit) {
+        scenario.all = limit;
+        scenario.active = scenario.active < limit ? scenario.active : limit;
+        fprintf(stderr,
+                "load: %d connections to each server, not %d, because of the descriptor limit\n",
+                limit, asked->all);
     }
-    int first[SITTINGS + 1] = {0}, sittings = 0, each = (rounds + SITTINGS - 1) / SITTINGS;
+    int first[MAX_SESSIONS + 1] = {0}, sessions = 0;
+    int rounds_per_session = (rounds + MAX_SESSIONS - 1) / MAX_SESSIONS;
     time_t stop = time(NULL) + seconds;
     do {
-        int from = first[sittings], to = from + each < rounds ? from + each : rounds;
-        first[++sittings] = sit(&scenario, from, to, stop);
-    } while (first[sittings] < rounds && time(NULL) < stop);
+        int from = first[sessions], to = from + rounds_per_session;
+        to = to < rounds ? to : rounds;
+        first[++sessions] = run_session(&scenario, from, to, stop);
+    } while (first[sessions] < rounds && time(NULL) < stop);
     for (int i = 0; i < server_count; i++)
-        for (int round = 0; round < first[sittings]; round++)
+        for (int round = 0; round < first[sessions]; round++)
             servers[i].ratios[round] = servers[i].microseconds[round] / base->microseconds[round];
     printf("{\"active\": %d, \"connections\": %d, \"asked\": \"%d/%d\", \"rounds\": %d, "
-           "\"sittings\": %d, \"servers\": [",
-           scenario.active, scenario.all, asked->active, asked->all, first[sittings], sittings);
+           "\"sessions\": %d, \"servers\": [",
+           scenario.active, scenario.all, asked->active, asked->all, first[sessions], sessions);
     for (int i = 0; i < server_count; i++) {
         printf(i > 0 ? ", " : "");
-        tell(&servers[i], first, sittings);
+        print_server(&servers[i], first, sessions);
     }
     printf("]}");
 }
@@ -454,7 +458,7 @@ static int number(const char *text, const char *what)
     errno = 0;
     long value = strtol(text, &rest, 10);
     if (*rest != '\0' || rest == text || errno != 0 || value < 1 || value > INT32_MAX)
-        end(2, "%s is a number from 1 on, not '%s'", what, text);
+        end(2, "%s must be a number of at least 1, not '%s'", what, text);
     return (int)value;
 }
 
@@ -463,24 +467,24 @@ static void add_scenario(char *text)
     char *all = strchr(text, '/');
     if (all != NULL)
         *all++ = '\0';
-    if (scenario_count == MOST_SCENARIOS)
-        end(2, "%d scenarios at most", MOST_SCENARIOS);
+    if (scenario_count == MAX_SCENARIOS)
+        end(2, "too many scenarios: the limit is %d", MAX_SCENARIOS);
     struct scenario *scenario = &scenarios[scenario_count++];
     scenario->active = number(text, "ACTIVE");
     scenario->all = all != NULL ? number(all, "ALL") : scenario->active;
     if (scenario->active > scenario->all)
-        end(2, "%d connections, and %d of them active?", scenario->all, scenario->active);
+        end(2, "%d connections, but %d active ones", scenario->all, scenario->active);
 }
 
 static void add_server(char *text)
 {
-    if (server_count == MOST_SERVERS)
-        end(2, "%d servers at most", MOST_SERVERS);
+    if (server_count == MAX_SERVERS)
+        end(2, "too many servers: the limit is %d", MAX_SERVERS);
     struct server *server = order[server_count] = &servers[server_count];
     server_count++;
     char *pid = strchr(text, ':'), *port = pid != NULL ? strchr(pid + 1, ':') : NULL;
     if (port == NULL)
-        end(2, "NAME:PID:PORT is wanted, not '%s'", text);
+        end(2, "a server is NAME:PID:PORT, not '%s'", text);
     *pid++ = *port++ = '\0';
     server->name = text;
     server->pid = number(pid, "PID");
@@ -519,7 +523,7 @@ int main(int argc, char **argv)
             base = &servers[server_count - 1];
     }
     if (server_count == 0 || scenario_count == 0)
-        end(2, "which servers, and which scenarios?");
+        end(2, "at least one server and one scenario are required");
     printf("{\"base\": \"%s\", \"scenarios\": [", base->name);
     for (int i = 0; i < scenario_count; i++) {
         printf(i > 0 ? ", " : "");

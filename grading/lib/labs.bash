@@ -3,7 +3,7 @@
 
 # The full names of the labs in this checkout, in order.
 all_labs=()
-for folder in "$(dirname "${BASH_SOURCE[0]}")"/../lab[0-9]*/; do
+for folder in "$(dirname "${BASH_SOURCE[0]}")"/../../lab[0-9]*/; do
     [ ! -e "$folder/test.c" ] || all_labs+=("$(basename "$folder")")
 done
 unset folder
