@@ -22,7 +22,7 @@ static bool select_named_check(const char *name)
     all_checks = false;
     if (select_check(name))
         return true;
-    fprintf(stderr, "grade: %s has no check '%s'. It has:", lab, name);
+    fprintf(stderr, "grade: %s has no check '%s'. Its checks:", lab, name);
     for (int i = 0; i < count_checks(); i++)
         fprintf(stderr, " %s", check_at(i)->name);
     fprintf(stderr, "\n");

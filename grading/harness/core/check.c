@@ -91,7 +91,8 @@ bool checks_are_valid(void)
         for (int needed; (needed = next_needed(&needs)) != -1;)
             valid &= needed >= 0 && needed < i;
         if (!valid) {
-            fprintf(stderr, "grade: check %s lacks a text, or needs one that is not before it\n",
+            fprintf(stderr,
+                    "grade: check %s lacks a text, or needs a check that does not precede it\n",
                     check->name);
             return false;
         }

@@ -25,7 +25,7 @@ static const char *network_problem(void)
                        : (accepted = accept(listener, NULL, NULL)) == -1 ? "accept"
                                                                          : NULL;
     if (call != NULL)
-        snprintf(problem, sizeof problem, "no port to be had on 127.0.0.1 (%s: %s)", call,
+        snprintf(problem, sizeof problem, "no port available on 127.0.0.1 (%s: %s)", call,
                  strerror(errno));
     close(listener);
     close(client);
@@ -50,8 +50,8 @@ static const char *proc_problem(void)
     bool readable = read_proc(text, sizeof text, "/proc/%d/syscall", child, 0) > 0;
     if (!readable)
         snprintf(problem, sizeof problem,
-                 "cannot look into /proc/PID/syscall (%s): without it nobody sees where a thread "
-                 "waits. Is /proc mounted, and may a parent trace its child?",
+                 "cannot read /proc/PID/syscall (%s), which shows where a thread waits. Is /proc "
+                 "mounted, and may a parent trace its child?",
                  strerror(errno));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);

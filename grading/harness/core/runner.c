@@ -42,7 +42,8 @@ static enum status run(const struct check *check)
     srunner_run_all(runner, CK_SILENT);
     if (report->status == UNFINISHED) {
         TestResult **results = srunner_results(runner);
-        snprintf(report->received, sizeof report->received, "the check itself ended early: %s",
+        snprintf(report->received, sizeof report->received,
+                 "the check itself failed to complete: %s",
                  results != NULL ? tr_msg(results[0]) : "no result");
         free(results);
         report->status = ERROR;

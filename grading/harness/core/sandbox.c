@@ -134,7 +134,7 @@ static pid_t open_sandbox(void)
     close(out[0]);
     const char *found = strstr(text, "\"child-pid\":");
     if (found == NULL || strstr(text, "ready\n") == NULL || sscanf(found + 12, "%d", &pid) != 1)
-        grader_error("no room for the server: %s", text);
+        grader_error("cannot create a sandbox for the server: %s", text);
     return pid;
 }
 
@@ -146,7 +146,7 @@ static void join_sandbox(pid_t inside, int out)
     int sandbox = (int)syscall(SYS_pidfd_open, inside, 0);
     if (sandbox == -1 ||
         setns(sandbox, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC) == -1) {
-        dprintf(2, "harness: cannot join the room: %s\n", strerror(errno));
+        dprintf(2, "harness: cannot enter the sandbox: %s\n", strerror(errno));
         _exit(127);
     }
     close(sandbox);
@@ -179,6 +179,6 @@ pid_t fork_into_sandbox(void)
     while (helper != -1 && waitpid(helper, NULL, 0) == -1 && errno == EINTR)
         ;
     if (child == -1)
-        grader_error("cannot start the server in its room");
+        grader_error("cannot start the server in its sandbox");
     return child;
 }

@@ -1,33 +1,50 @@
 #include "core/text.h"
 #include "core/report.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+static const char special[] = "\n\r\t\"\\", letters[] = "nrt\"\\";
+
+static bool is_special(unsigned char byte)
+{
+    return byte != '\0' && strchr(special, byte) != NULL;
+}
+
+static size_t width(unsigned char byte)
+{
+    return is_special(byte) ? 2 : byte < ' ' || byte > '~' ? 4 : 1;
+}
+
+static char *append_byte(char *end, unsigned char byte)
+{
+    if (is_special(byte))
+        return end + sprintf(end, "\\%c", letters[strchr(special, byte) - special]);
+    return end + sprintf(end, width(byte) == 4 ? "\\x%02x" : "%c", byte);
+}
+
 const char *quoted(const void *data, size_t size, size_t around)
 {
-    static const size_t before = 24;
+    enum { COLUMNS = 58, COLUMNS_BEFORE = 24 };
     const unsigned char *bytes = data;
-    size_t from = 0, to = size;
-    if (size > QUOTED_SIZE) {
-        from = around > before ? around - before : 0;
-        to = from + QUOTED_SIZE < size ? from + QUOTED_SIZE : size;
+    size_t from = 0, to = 0, columns = 0;
+    while (to < size && columns + width(bytes[to]) <= COLUMNS)
+        columns += width(bytes[to++]);
+    if (to < size && around > to / 2) {
+        from = to = around < size ? around : size - 1;
+        for (columns = 0; from > 0 && columns + width(bytes[from - 1]) <= COLUMNS_BEFORE; from--)
+            columns += width(bytes[from - 1]);
+        for (; to < size && columns + width(bytes[to]) <= COLUMNS; to++)
+            columns += width(bytes[to]);
     }
-    char *text = malloc(4 * (to - from) + 16), *end = text; /* never freed: see the header */
+    char *text = malloc(columns + 16), *end = text; /* never freed: see the header */
     if (text == NULL)
         grader_error("out of memory");
     end += sprintf(end, "%s\"", from > 0 ? "..." : "");
-    for (size_t i = from; i < to; i++) {
-        static const char plain[] = "\n\r\t\"\\", letters[] = "nrt\"\\";
-        const char *special = bytes[i] != '\0' ? strchr(plain, bytes[i]) : NULL;
-        if (special != NULL)
-            end += sprintf(end, "\\%c", letters[special - plain]);
-        else if (bytes[i] < ' ' || bytes[i] > '~')
-            end += sprintf(end, "\\x%02x", bytes[i]);
-        else
-            *end++ = (char)bytes[i];
-    }
+    for (size_t i = from; i < to; i++)
+        end = append_byte(end, bytes[i]);
     sprintf(end, "\"%s", to < size ? "..." : "");
     return text;
 }

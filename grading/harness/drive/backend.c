@@ -84,7 +84,7 @@ static void open_backend(enum backend b)
     int port, first = bind_loopback(0, true, &port);
     int fd = first != -1 ? bind_loopback(port, true, &port) : -1;
     if (fd == -1)
-        grader_error("no port to be had for a backend: %s", strerror(errno));
+        grader_error("no port available for a backend: %s", strerror(errno));
     close(first);
     fcntl(fd, F_SETFL, O_NONBLOCK);
     if (listen(fd, SOMAXCONN) == -1)
@@ -181,16 +181,16 @@ void set_backend(enum backend b, enum backend_mode mode)
 {
     static const char *const words[] = {
         [ANSWERS] = "answers each line with the line and its name",
-        [ANSWERS_WITH_EXTRA] = "answers, and says more behind the newline",
-        [IN_PIECES] = "answers in pieces, the newline alone",
+        [ANSWERS_WITH_EXTRA] = "answers, and sends more after the newline",
+        [IN_PIECES] = "answers in pieces, the newline on its own",
         [SLOW] = "answers after half a second",
         [HOLDS] = "holds its answers",
-        [HOLDS_HALF] = "says half of its answer and holds the rest",
-        [TRICKLES] = "drips: a byte now and then, and never a newline",
-        [CLOSES] = "closes when it has been asked",
-        [CLOSES_BEFORE_NEWLINE] = "says its answer but for the newline, and closes",
+        [HOLDS_HALF] = "sends half of its answer and holds the rest",
+        [TRICKLES] = "sends a byte now and then, and never a newline",
+        [CLOSES] = "closes when it has received the request",
+        [CLOSES_BEFORE_NEWLINE] = "sends its answer without the newline, and closes",
         [REFUSES] = "does not listen",
-        [DOES_NOT_ACCEPT] = "lets nobody in: its backlog is full",
+        [DOES_NOT_ACCEPT] = "accepts no connection: its backlog is full",
     };
     if (mode != backends[b].mode) {
         leave_mode(b);
@@ -204,6 +204,6 @@ void set_answer(enum backend b, const void *text, size_t size)
 {
     backends[b].fixed = (struct fixed_answer){text, size};
     bool newline = size > 0 && ((const char *)text)[size - 1] == '\n';
-    asked("the %s backend answers %s%s: %zu bytes%s", names[b], quoted(text, size, 0),
-          size > QUOTED_SIZE ? " and so on" : "", size, newline ? "" : ", and no newline");
+    asked("the %s backend answers with %zu bytes%s: %s", names[b], size,
+          newline ? "" : " and no newline", quoted(text, size, 0));
 }

@@ -175,7 +175,7 @@ void check_held_time(const struct call *c)
 {
     double held = (c->given_up != 0 ? c->given_up : now()) - c->began;
     if (held > MAX_HELD_SECONDS)
-        grader_error("this machine is too slow: a call was held for %.1f seconds, and a right "
+        grader_error("this machine is too slow: a call was held for %.1f seconds, and a correct "
                      "server gives up after one",
                      held);
 }

@@ -44,10 +44,9 @@ static void wait_for_count(int (*count)(enum backend b), struct server *s, enum 
         if (!continue_wait(&w) && count(b) < n) {
             snprintf(expected, sizeof expected, "%d %s at the %s backend at once", n,
                      n == 1 ? "call" : "calls", backend_name(b));
-            fail_check(s, expected, "%d: %s", count(b), w.why);
+            fail_check(s, expected, "%d %s; %s", count(b), count(b) == 1 ? "call" : "calls", w.why);
         }
-    asked("%d %s at the %s backend, and %s", n, n == 1 ? "call is" : "calls are", backend_name(b),
-          n == 1 ? "waits for its answer" : "wait for their answers");
+    asked("%d %s at the %s backend", n, n == 1 ? "call waits" : "calls wait", backend_name(b));
 }
 
 void wait_for_calls(struct server *s, enum backend b, int n)
@@ -78,9 +77,9 @@ void wait_connecting(struct server *s, enum backend b)
     char expected[80];
     while (!is_connecting_to(b))
         if (!continue_wait(&w)) {
-            snprintf(expected, sizeof expected, "a connection to the %s backend on its way",
+            snprintf(expected, sizeof expected, "a connection attempt to the %s backend",
                      backend_name(b));
-            fail_check(s, expected, "none: %s", w.why);
+            fail_check(s, expected, "none; %s", w.why);
         }
 }
 
@@ -108,10 +107,10 @@ void release(enum backend b, const char *words)
         }
         closed |= !is_open(c);
     }
-    snprintf(expected, sizeof expected, "a call to the %s backend that asks %s and waits",
-             backend_name(b), request);
+    snprintf(expected, sizeof expected, "a pending call to the %s backend: %s", backend_name(b),
+             request);
     fail_check(latest_server(), expected,
-               closed ? "the server hung up before the answer" : "no such call");
+               closed ? "the server closed it before the answer" : "none");
 }
 
 static int release_held(enum backend b, bool in_time)
@@ -154,7 +153,7 @@ void expect_searches_finished(struct server *s)
         if (asleep && open == 0)
             return;
         if (!continue_wait(&w) && open > 0)
-            fail_check(s, "no connection to a backend is left open", "%d: %s", open, w.why);
+            fail_check(s, "no connection to a backend is left open", "%d are; %s", open, w.why);
         if (w.over)
             return;
     }
@@ -168,6 +167,6 @@ void expect_no_calls_open(struct server *s, enum backend b)
         if (!continue_wait(&w)) {
             snprintf(expected, sizeof expected, "no connection to the %s backend is left open",
                      backend_name(b));
-            fail_check(s, expected, "%d: %s", open, w.why);
+            fail_check(s, expected, "%d are; %s", open, w.why);
         }
 }

@@ -24,7 +24,7 @@ void wait_asleep(struct server *s)
         if (is_spinning(&w))
             break;
     if (has_ended(s))
-        fail_check(s, "the server asleep in a system call, for nothing happens",
+        fail_check(s, "the server blocked in a system call, since nothing is happening",
                    "the server ended: %s", describe_ending(s));
     process_pending();
 }
@@ -98,8 +98,8 @@ pid_t process_serving(struct server *s, struct peer *client)
         if (pid != -1)
             return pid;
     } while (continue_wait(&w));
-    snprintf(expected, sizeof expected, "a process that waits in recv for %s", client->name);
-    fail_check(s, expected, "none: %s", w.why);
+    snprintf(expected, sizeof expected, "a process waiting in recv for %s", client->name);
+    fail_check(s, expected, "none; %s", w.why);
 }
 
 static bool all_waiting_in(struct server *s, const char *call)
@@ -122,13 +122,13 @@ void expect_waiting_in(struct server *s, const char *call)
         if (!continue_wait(&w)) {
             snprintf(expected, sizeof expected, "the server waiting in %s, and nowhere else", call);
             if (has_ended(s) || all_asleep(s))
-                fail_check(s, expected, "it waits elsewhere: %s", w.why);
-            set_hint("The loop goes round and round: the call that should wait comes back at "
-                     "once, each time. Who is ready, and why is nothing done about it?",
+                fail_check(s, expected, "it waits elsewhere; %s", w.why);
+            set_hint("The loop spins: the call that should wait returns at once, every time. Which "
+                     "descriptor is ready, and why does nothing handle it?",
                      "make run                    # and in a second terminal:\n"
                      "sleep 5 | nc 127.0.0.1 9000 &\n"
                      "timeout 1 strace -p $(pgrep -nf 'server 9000') 2>&1 | tail -n 20");
-            fail_check(s, expected, "it does not wait at all: %s", w.why);
+            fail_check(s, expected, "it does not wait at all; %s", w.why);
         }
     process_pending();
 }
@@ -151,13 +151,13 @@ void expect_loops_waiting(struct server *s)
         int n = read_all_tasks(s->pid, &tasks);
         for (int i = 0; i < n; i++) {
             if (sleeps_elsewhere(s, &tasks[i]))
-                fail_check(s, expected, "it sleeps in another call");
+                fail_check(s, expected, "it is blocked in a different call");
             asleep &= is_asleep(&tasks[i], s->pid);
         }
         if ((asleep && n > 0) || is_spinning(&w))
             return;
         if (!continue_wait(&w))
-            fail_check(s, expected, "it does not: %s", w.why);
+            fail_check(s, expected, "it does not; %s", w.why);
     }
 }
 
@@ -174,7 +174,7 @@ void expect_own_sockets_only(struct server *s, struct peer *client)
         if (c == NULL || c->remote == client->port)
             continue;
         name_descriptor(name, sizeof name, pid, fd);
-        fail_check(s, expected, "descriptor %d is open there as well: %s", fd, name);
+        fail_check(s, expected, "descriptor %d is also open there: %s", fd, name);
     }
 }
 
@@ -192,7 +192,7 @@ void wait_children_ended(struct server *s)
     struct wait w = begin_wait(s);
     while (living_children(s) > 0)
         if (!continue_wait(&w) && living_children(s) > 0)
-            fail_check(s, "each child ends when its client has left", "%d go on: %s",
+            fail_check(s, "each child ends when its client has left", "%d are still running; %s",
                        living_children(s), w.why);
 }
 
@@ -204,7 +204,7 @@ static void expect_count(struct server *s, int (*count)(struct server *), const 
     for (int have; (have = count(s)) != n;)
         if (!continue_wait(&w)) {
             snprintf(expected, sizeof expected, "%d %s: %s", n, what, why);
-            fail_check(s, expected, "%d: %s", have, w.why);
+            fail_check(s, expected, "%d %s; %s", have, what, w.why);
         }
 }
 
@@ -240,7 +240,7 @@ void expect_descriptors(struct server *s, int most, const char *why)
             char expected[200];
             snprintf(expected, sizeof expected, "%d open descriptors: %s", most, why);
             add_descriptor_evidence(s);
-            fail_check(s, expected, "%d open descriptors: %s", n, w.why);
+            fail_check(s, expected, "%d open descriptors; %s", n, w.why);
         } else if (w.over) {
             return;
         }

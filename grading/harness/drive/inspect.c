@@ -94,7 +94,8 @@ struct sent sent_to(struct server *s, struct peer *client)
     const struct connection *servers = find_connection(s->port, client->port);
     const struct connection *clients = find_connection(client->port, s->port);
     if (servers == NULL || clients == NULL)
-        fail_check(s, "an open connection", "the server had closed it to %s", client->name);
+        fail_check(s, "an open connection", "the server had closed the connection to %s",
+                   client->name);
     return (struct sent){.least = clients->to_read, .most = clients->to_read + servers->to_send};
 }
 

@@ -10,7 +10,7 @@
 static void name_socket(char *text, size_t size, const struct connection *c)
 {
     if (c->state == STATE_LISTEN)
-        snprintf(text, size, "the listener");
+        snprintf(text, size, "the listening socket");
     else if (peer_name_at(c->remote) != NULL)
         snprintf(text, size, "%s", peer_name_at(c->remote));
     else if (backend_name_at(c->remote) != NULL)
@@ -28,14 +28,18 @@ void name_descriptor(char *text, size_t size, pid_t pid, int fd)
     else if (c != NULL)
         name_socket(text, size, c);
     else if (strncmp(target, "socket:", 7) == 0)
-        snprintf(text, size, "a socket without a connection");
+        snprintf(text, size, "a socket that is not connected");
     else if (strncmp(target, "pipe:", 5) == 0)
         snprintf(text, size,
                  fd == 1   ? "its standard output"
                  : fd == 2 ? "its standard error"
                            : "a pipe");
+    else if (strcmp(target, "anon_inode:[eventpoll]") == 0)
+        snprintf(text, size, "an epoll instance");
+    else if (strcmp(target, "anon_inode:[eventfd]") == 0)
+        snprintf(text, size, "an eventfd");
     else if (strncmp(target, "anon_inode:[", 12) == 0)
-        snprintf(text, size, "an %.*s", (int)strcspn(target + 12, "]"), target + 12);
+        snprintf(text, size, "a %.*s", (int)strcspn(target + 12, "]"), target + 12);
     else
         snprintf(text, size, "%s", target);
 }

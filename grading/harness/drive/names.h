@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* "client A", "the listener", "a pipe". After read_connections(). */
+/* "client A", "the listening socket", "a pipe". After read_connections(). */
 void name_descriptor(char *text, size_t size, pid_t pid, int fd);
 
 #endif

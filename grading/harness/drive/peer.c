@@ -47,13 +47,13 @@ const char *peer_state_at(int port)
     struct peer *p = peer_at(port);
     if (p == NULL)
         return NULL;
-    int n = p->sent == 0 ? snprintf(text, sizeof text, "which has said nothing")
-                         : snprintf(text, sizeof text, "which has said %zu bytes and heard %zu",
+    int n = p->sent == 0 ? snprintf(text, sizeof text, "which has sent nothing")
+                         : snprintf(text, sizeof text, "which has sent %zu bytes and received %zu",
                                     p->sent, p->received);
     snprintf(text + n, sizeof text - (size_t)n, "%s%s",
-             p->not_reading && !p->closed ? " and does not read" : "",
-             p->closed        ? " and is gone"
-             : p->half_closed ? " and has finished saying (FIN)"
+             p->not_reading && !p->closed ? "; it does not read" : "",
+             p->closed        ? "; it has closed the connection"
+             : p->half_closed ? "; it has half-closed (FIN)"
                               : "");
     return text;
 }
@@ -144,7 +144,7 @@ struct peer *new_peer(struct server *s)
 
 void finish_saying(struct peer *p)
 {
-    asked("%s finishes saying: a half-close (FIN)", p->name);
+    asked("%s half-closes (FIN)", p->name);
     p->half_closed = true;
     if (p->is_nc) {
         unwatch(&p->out);
@@ -173,13 +173,13 @@ static void close_peer(struct peer *p)
 
 void hang_up(struct peer *p)
 {
-    asked("%s is gone: it closed its socket", p->name);
+    asked("%s closes its socket", p->name);
     close_peer(p);
 }
 
 void reset(struct peer *p)
 {
-    asked("%s is gone: it reset the connection (RST)", p->name);
+    asked("%s resets the connection (RST)", p->name);
     if (setsockopt(p->in.fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},
                    sizeof(struct linger)) == -1)
         grader_error("setsockopt: %s", strerror(errno));

@@ -31,7 +31,7 @@ void restart_peer_names(void);
 
 /* The name of the peer with this local port; NULL if there is none. */
 const char *peer_name_at(int port);
-/* "which has said nothing", or NULL. */
+/* "which has sent nothing", or NULL. */
 const char *peer_state_at(int port);
 
 void update_peer(struct peer *p); /* watches its descriptors for what it can do now */

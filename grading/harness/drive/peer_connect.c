@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char expected_connection[] = "a connection for each client that comes";
+static const char expected_connection[] = "a connection for every client";
 
 /* Usually the server has just ended: then how it ended explains more than the error. */
 static _Noreturn void fail_to_connect(struct server *s)
@@ -56,11 +56,11 @@ static struct peer *connect_socket(struct server *s, bool small)
     /* Once the first connect is complete, the next one fails with EISCONN. */
     while (connect(p->in.fd, (struct sockaddr *)&address, size) == -1 && errno != EISCONN) {
         if (errno == EADDRNOTAVAIL)
-            grader_error("no port to be had for a client: %s", strerror(errno));
+            grader_error("no port available for a client: %s", strerror(errno));
         if (errno != EINPROGRESS && errno != EALREADY)
             fail_to_connect(s);
         if (over)
-            fail_check(s, expected_connection, "none: %s", w.why);
+            fail_check(s, expected_connection, "none; %s", w.why);
         watch(&p->in, EPOLLOUT);
         over = !continue_wait(&w);
     }
@@ -91,7 +91,7 @@ void connect_many(struct server *s, struct peer **clients, int count)
     }
     restore_asked(&before);
     if (count > 0)
-        asked("%d clients connect, the last is client %d", count, count_peers());
+        asked("%d clients connect; the last is client %d", count, count_peers());
 }
 
 /* ---- nc ---------------------------------------------------------------------------------- */
@@ -139,10 +139,10 @@ struct peer *connect_with_nc(struct server *s)
         if (info.si_pid == p->nc && info.si_code == CLD_EXITED && info.si_status == 127)
             grader_error("nc cannot be run (Debian package netcat-openbsd)");
         if (info.si_pid == p->nc)
-            fail_check(s, "a connection for nc", "nc ended at once, with status %d",
+            fail_check(s, "a connection for nc", "nc exited at once with status %d",
                        info.si_status);
         if (over)
-            fail_check(s, "a connection for nc", "none: %s", w.why);
+            fail_check(s, "a connection for nc", "none; %s", w.why);
     }
     return p;
 }

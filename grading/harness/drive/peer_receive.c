@@ -9,14 +9,14 @@
 
 void stop_reading(struct peer *p)
 {
-    asked("%s does not read", p->name);
+    asked("%s stops reading", p->name);
     p->not_reading = true;
     update_peer(p);
 }
 
 void resume_reading(struct peer *p)
 {
-    asked("%s reads", p->name);
+    asked("%s resumes reading", p->name);
     p->not_reading = false;
     update_peer(p);
 }
@@ -48,20 +48,18 @@ static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size
         fail_check(p->server, expected, "%s, which differs from byte %zu on",
                    quoted(received, count, same), same + 1);
     if (end == NULL)
-        fail_check(p->server, expected, "something else from byte %zu on: %s", same + 1,
+        fail_check(p->server, expected, "different bytes from byte %zu on: %s", same + 1,
                    quoted(received, count, same));
     bool closed = p->end != STILL_OPEN;
     if (same == 0)
-        fail_check(p->server, expected, "%s%s", closed ? "nothing, then " : "nothing: ", end);
+        fail_check(p->server, expected, "%s%s", closed ? "nothing, then " : "nothing; ", end);
     fail_check(p->server, expected, "only the first %zu bytes: %s, then %s%s", same,
-               quoted(received, same, same - 1), closed ? "" : "nothing: ", end);
+               quoted(received, same, same - 1), closed ? "" : "nothing; ", end);
 }
 
 static const char *describe_end(enum peer_end end)
 {
-    return end == GOT_FIN   ? "the end of the connection (FIN)"
-           : end == GOT_RST ? "a reset of the connection (RST)"
-                            : NULL;
+    return end == GOT_FIN ? "end-of-file (FIN)" : end == GOT_RST ? "a reset (RST)" : NULL;
 }
 
 void hear_bytes(struct peer *p, const void *data, size_t size)
@@ -84,7 +82,10 @@ void hear_bytes(struct peer *p, const void *data, size_t size)
             continue; /* it arrived at the last moment */
         fail_to_hear(p, wanted, size, same, end != NULL ? end : w.why);
     }
-    asked("%s hears %s", p->name, size <= QUOTED_SIZE ? quoted(data, size, 0) : "all of it");
+    if (size <= QUOTED_SIZE)
+        asked("%s receives %s", p->name, quoted(data, size, 0));
+    else
+        asked("%s receives all %zu bytes", p->name, size);
     p->inbox.start += size;
 }
 
@@ -104,7 +105,7 @@ void hear_long_text(struct peer *p, size_t size)
         hear_bytes(p, text, part);
     }
     restore_asked(&before);
-    asked("%s hears all %zu bytes", p->name, size);
+    asked("%s receives all %zu bytes", p->name, size);
 }
 
 void say_and_hear(struct peer *p, const char *text, int times)
@@ -115,27 +116,29 @@ void say_and_hear(struct peer *p, const char *text, int times)
         hear(p, text);
     }
     restore_asked(&before);
-    asked("%s says %s and hears it back, %d times", p->name, quoted(text, strlen(text), 0), times);
+    asked("%s sends %s and receives it back, %d times", p->name, quoted(text, strlen(text), 0),
+          times);
 }
 
 static void expect_end(struct peer *p, bool reset_allowed)
 {
     char expected[120];
-    snprintf(expected, sizeof expected, "%sthe end of %s's connection%s, and no byte more",
-             p->received > 0 ? "then " : "", p->name, reset_allowed ? "" : " (FIN)");
+    const char *end = reset_allowed ? "end-of-file or a reset" : "end-of-file (FIN)";
+    snprintf(expected, sizeof expected, "%s%s for %s, and no more bytes",
+             p->received > 0 ? "then " : "", end, p->name);
     struct wait w = begin_wait(p->server);
     for (;;) {
         if (buffered(&p->inbox) > 0)
-            fail_check(p->server, expected, "%zu bytes more: %s", buffered(&p->inbox),
+            fail_check(p->server, expected, "%zu more bytes: %s", buffered(&p->inbox),
                        quoted(received_so_far(p), buffered(&p->inbox), 0));
         if (p->end == GOT_RST && !reset_allowed)
             fail_check(p->server, expected, "a reset (RST)");
         if (p->end != STILL_OPEN)
             break;
         if (!continue_wait(&w) && p->end == STILL_OPEN && buffered(&p->inbox) == 0)
-            fail_check(p->server, expected, "the connection stays open: %s", w.why);
+            fail_check(p->server, expected, "the connection stays open; %s", w.why);
     }
-    asked("%s hears the end", p->name);
+    asked("%s receives %s", p->name, end);
 }
 
 void hear_end(struct peer *p)

@@ -10,9 +10,10 @@
 
 void say_bytes(struct peer *p, const void *data, size_t size)
 {
-    asked("%s says %s%s", p->name, quoted(data, size, 0), size > QUOTED_SIZE ? " and so on" : "");
-    if (size > QUOTED_SIZE)
-        asked("... %zu bytes in all", size);
+    if (size <= QUOTED_SIZE)
+        asked("%s sends %s", p->name, quoted(data, size, 0));
+    else
+        asked("%s sends %zu bytes: %s", p->name, size, quoted(data, size, 0));
     size_t before = p->sent;
     append(&p->outbox, data, size);
     send_some(p);
@@ -20,16 +21,17 @@ void say_bytes(struct peer *p, const void *data, size_t size)
     struct wait w = begin_wait(p->server);
     while (buffered(&p->outbox) > 0) {
         char expected[120];
-        snprintf(expected, sizeof expected, "the server reads all that %s says, %zu bytes", p->name,
-                 size);
+        snprintf(expected, sizeof expected, "the server reads all that %s sends: %zu bytes",
+                 p->name, size);
         if (p->broken)
-            fail_check(p->server, expected, "it closed the connection when %zu bytes were said",
+            fail_check(p->server, expected, "it closed the connection after %zu bytes",
                        p->sent - before);
         if (!continue_wait(&w) && buffered(&p->outbox) > 0 && !p->broken)
-            fail_check(p->server, expected, "it took in %zu bytes: %s", p->sent - before, w.why);
+            fail_check(p->server, expected, "it read %zu bytes; %s", p->sent - before, w.why);
     }
     if (p->broken)
-        fail_check(p->server, "an open connection", "the server had closed it to %s", p->name);
+        fail_check(p->server, "an open connection", "the server had closed the connection to %s",
+                   p->name);
 }
 
 void say(struct peer *p, const char *text)
@@ -57,7 +59,7 @@ static size_t rest_of_line(size_t size)
 size_t say_what_fits(struct peer *p, const void *data, size_t size)
 {
     size_t sent = send_what_fits(p, data, size), rest = rest_of_line(sent);
-    asked("%s says as much as fits, %zu bytes", p->name, sent);
+    asked("%s sends as much as fits: %zu bytes", p->name, sent);
     append(&p->outbox, (const char *)data + sent, rest);
     update_peer(p);
     return sent + rest;
@@ -65,7 +67,7 @@ size_t say_what_fits(struct peer *p, const void *data, size_t size)
 
 void try_to_say(struct peer *p, const char *text)
 {
-    asked("%s says %s, if it can", p->name, quoted(text, strlen(text), 0));
+    asked("%s tries to send %s", p->name, quoted(text, strlen(text), 0));
     send_what_fits(p, text, strlen(text));
 }
 
@@ -94,7 +96,6 @@ size_t say_until_blocked(struct peer *p)
     fill_text(text, size, rest);
     append(&p->outbox, text, rest);
     update_peer(p);
-    asked("%s says more and more and does not read: %zu bytes until there is no room", p->name,
-          size);
+    asked("%s sends without reading until all buffers are full: %zu bytes", p->name, size);
     return size + rest;
 }

@@ -46,8 +46,8 @@ static bool read_some(struct output *o)
     o->total += (size_t)n;
     keep(o, piece, (size_t)n);
     if (o->total > MAX_OUTPUT)
-        fail_check(o->server, "a server that says little: \"listening on\", and a line at its end",
-                   "more than %d bytes on standard %s, which begin or end with %s", MAX_OUTPUT,
+        fail_check(o->server, "little output: the \"listening on\" line, and one at the end",
+                   "more than %d bytes on standard %s, such as %s", MAX_OUTPUT,
                    o->keep_last ? "error" : "output", quoted(o->text, o->size, 0));
     return true;
 }

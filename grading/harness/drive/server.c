@@ -34,11 +34,12 @@ static void check_listening_socket(struct server *s)
 {
     enum listening where = listening_at(s->port);
     char expected[80];
-    snprintf(expected, sizeof expected, "a listener on 127.0.0.1, port %d, as it said", s->port);
+    snprintf(expected, sizeof expected, "a listening socket on 127.0.0.1, port %d, as printed",
+             s->port);
     if (where == NOWHERE)
-        fail_check(s, expected, "nobody listens there");
+        fail_check(s, expected, "nothing listens there");
     if (where == ON_OTHER_ADDRESS)
-        fail_check(s, expected, "one that other machines can reach as well (INADDR_ANY?)");
+        fail_check(s, expected, "one that other machines can reach, too (INADDR_ANY?)");
 }
 
 static void wait_until_it_listens(struct server *s)
@@ -52,8 +53,8 @@ static void wait_until_it_listens(struct server *s)
             if (has_ended(s))
                 check_exec(s);
             if (s->out.size == 0)
-                fail_check(s, expected, "nothing: %s", w.why);
-            fail_check(s, expected, "%s, then nothing: %s", quoted(s->out.text, s->out.size, 0),
+                fail_check(s, expected, "nothing; %s", w.why);
+            fail_check(s, expected, "%s, then nothing; %s", quoted(s->out.text, s->out.size, 0),
                        w.why);
         }
     size_t size = newline != NULL ? (size_t)(newline - s->out.text) + 1 : s->out.size;
@@ -77,7 +78,7 @@ static void report_start(const struct server_options *options)
     if (options->descriptors > 0)
         asked("... with at most %d descriptors", options->descriptors);
     if (options->taken > 0)
-        asked("... with all descriptors below %d taken", options->taken);
+        asked("... with all descriptors below %d in use", options->taken);
 }
 
 struct server *start_server_with(struct server_options options)
@@ -85,7 +86,7 @@ struct server *start_server_with(struct server_options options)
     static const char *const plain_arguments[] = {"0", NULL};
     int out[2], err[2];
     if (pipe2(out, O_CLOEXEC) == -1 || pipe2(err, O_CLOEXEC) == -1)
-        grader_error("cannot make pipes for the server: %s", strerror(errno));
+        grader_error("cannot create pipes for the server: %s", strerror(errno));
     clear_asked(); /* what earlier servers of this check were asked went well */
     if (options.argv == NULL)
         options.argv = options.backends ? backend_arguments() : plain_arguments;
@@ -114,7 +115,7 @@ static struct ending wait_for_end(struct server *s, const char *expected)
     struct wait w = begin_wait(s);
     while (!has_ended(s))
         if (!continue_wait(&w) && !has_ended(s))
-            fail_check(s, expected, "it goes on: %s", w.why);
+            fail_check(s, expected, "it is still running; %s", w.why);
     return (struct ending){.by_signal = WIFSIGNALED(s->status),
                            .code = WIFSIGNALED(s->status) ? WTERMSIG(s->status)
                                                           : WEXITSTATUS(s->status),
@@ -135,7 +136,7 @@ bool exited_by_fault(struct server *s, struct ending *e)
             return false;
         else if (w.over)
             break;
-    *e = wait_for_end(s, "the server ends after SIGTERM, also when it comes at the worst moment");
+    *e = wait_for_end(s, "the server ends after SIGTERM, even if it arrives at the worst moment");
     return true;
 }
 
@@ -143,7 +144,7 @@ struct ending stop_server(struct server *s, int sig)
 {
     char expected[64];
     snprintf(expected, sizeof expected, "the server ends after SIG%s", sigabbrev_np(sig));
-    asked("the server gets SIG%s", sigabbrev_np(sig));
+    asked("the server receives SIG%s", sigabbrev_np(sig));
     kill(s->pid, sig);
     if (s->frozen)
         thaw(s);
@@ -164,7 +165,7 @@ static bool is_stopped(const struct server *s)
 void freeze(struct server *s)
 {
     struct wait w = begin_wait(s);
-    asked("the server is stopped for a moment (SIGSTOP)");
+    asked("the server is stopped (SIGSTOP)");
     kill(s->pid, SIGSTOP);
     s->frozen = true;
     while (!is_stopped(s))
@@ -174,7 +175,7 @@ void freeze(struct server *s)
 
 void thaw(struct server *s)
 {
-    asked("the server goes on (SIGCONT)");
+    asked("the server continues (SIGCONT)");
     kill(s->pid, SIGCONT);
     s->frozen = false;
 }

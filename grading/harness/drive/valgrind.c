@@ -87,7 +87,7 @@ static const char *log_of(struct server *s, struct ending *e)
     if (!under_valgrind(s))
         return "";
     if (strstr(e->err, "ERROR SUMMARY: ") == NULL)
-        fail_check(s, "the server ends by itself, and valgrind with it", "%s", describe_ending(s));
+        fail_check(s, "the server exits, and valgrind reports on it", "%s", describe_ending(s));
     return e->err;
 }
 
@@ -98,7 +98,8 @@ void expect_clean_memory(struct server *s)
     long lost = sum(log, "definitely lost: ") + sum(log, "indirectly lost: ");
     if (lost > 0) {
         show_block(log, "are definitely lost in");
-        fail_check(s, "no memory lost when the server ends", "%ld bytes lost, says memcheck", lost);
+        fail_check(s, "no memory lost when the server ends",
+                   "%ld bytes lost, according to memcheck", lost);
     }
     long errors = sum(log, "ERROR SUMMARY: ");
     if (errors > 0) {
@@ -127,6 +128,6 @@ void expect_no_data_race(struct server *s)
     show_block(log, race ? "Possible data race" : " at 0x");
     if (race)
         show_block(log, "This conflicts with");
-    fail_check(s, "no error under helgrind: what threads share is used under a lock", "%ld errors",
+    fail_check(s, "no error under helgrind: shared data is accessed under a lock", "%ld errors",
                sum(log, "ERROR SUMMARY: "));
 }

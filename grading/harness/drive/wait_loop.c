@@ -54,12 +54,12 @@ static void inspect(struct wait *w, double time, double factor, bool served)
         w->cpu_at_start = cpu;
     double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
     if (used > MAX_CPU_SECONDS * factor) {
-        GIVE_UP(w, "the server used %.0f seconds of CPU time", used);
+        GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
     } else if (served || cpu != w->cpu || !all_tasks_asleep(pid)) {
         w->cpu = cpu;
         w->quiet_since = time;
     } else if (time - w->quiet_since > w->asleep_seconds * factor) {
-        GIVE_UP(w, "the server slept for %g seconds", w->asleep_seconds * factor);
+        GIVE_UP(w, "the server had been asleep for %g seconds", w->asleep_seconds * factor);
     }
 }
 
@@ -73,7 +73,7 @@ bool continue_wait(struct wait *w)
         serve_sources(0); /* the last bytes that it sent */
         GIVE_UP(w, "the server ended: %s", describe_ending(w->server));
     } else if (time - w->since > MAX_SECONDS * factor) {
-        GIVE_UP(w, "%.0f seconds have gone by", MAX_SECONDS * factor);
+        GIVE_UP(w, "%.0f seconds had passed", MAX_SECONDS * factor);
     } else if (w->server != NULL && time - w->inspected > INSPECTION_SECONDS) {
         inspect(w, time, factor, served);
     }

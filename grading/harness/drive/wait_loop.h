@@ -17,7 +17,7 @@ struct wait {
     uint64_t cpu, cpu_at_start;
     double asleep_seconds; /* after so long asleep, the server is waiting for what never happens */
     bool over;             /* it gave up */
-    const char *why;       /* "the server slept for 2 seconds" */
+    const char *why;       /* "the server had been asleep for 2 seconds" */
 };
 
 struct wait begin_wait(struct server *s);

@@ -28,7 +28,7 @@ static void describe_task(char *text, size_t size, const struct task *task)
     const char *call = call_name(task->call);
     enum call_kind kind = call_kind(task->call);
     if (task->state == 'Z')
-        snprintf(text, size, "ended, but nobody has waited for it (a zombie)");
+        snprintf(text, size, "ended, but not waited for (a zombie)");
     else if (task->state == 'T' || task->state == 't')
         snprintf(text, size, "stopped by a signal");
     else if (task->call == -1)
@@ -55,6 +55,7 @@ static void add_task_lines(struct server *s)
     for (int i = 0; i < n; i++)
         processes += tasks[i].pid == tasks[i].tid;
     const char *unit = processes > 1 ? "process" : "thread";
+    const char *units = processes > 1 ? "processes" : "threads";
     for (int i = 0, alike; i < n; i += alike) {
         describe_task(what[0], sizeof what[0], &tasks[i]);
         for (alike = 1; i + alike < n; alike++) {
@@ -69,7 +70,7 @@ static void add_task_lines(struct server *s)
         if (alike == 1)
             evidence("%s %d of %d: %s", unit, i + 1, n, what[0]);
         else
-            evidence("%s %d to %d of %d, each: %s", unit, i + 1, i + alike, n, what[0]);
+            evidence("%s %d to %d of %d, each: %s", units, i + 1, i + alike, n, what[0]);
     }
 }
 
@@ -98,18 +99,17 @@ static void add_queue_lines(struct server *s)
         if (name == NULL || (c->to_read == 0 && c->to_send == 0))
             continue;
         if (++lines > MAX_LINES) {
-            evidence("... and more clients like these");
+            evidence("... and more such clients");
             break;
         }
         if (c->to_read > 0 && c->inode != 0)
-            evidence("%s: %lu bytes have come that the server has not read", name, c->to_read);
+            evidence("%s: %lu bytes have arrived that the server has not read", name, c->to_read);
         if (c->to_send > 0 && c->inode != 0)
-            evidence("%s: %lu bytes are on their way back to it, or wait for it to read", name,
-                     c->to_send);
+            evidence("%s: %lu bytes from the server have not reached it yet", name, c->to_send);
     }
 }
 
-/* The last whole lines of its standard error, unless valgrind wrote them. */
+/* The last lines of its standard error, unless valgrind wrote them. */
 static void add_standard_error(struct server *s)
 {
     enum { MAX_SIZE = 300 };
@@ -119,8 +119,13 @@ static void add_standard_error(struct server *s)
     size_t size = strlen(err), start = size > MAX_SIZE ? size - MAX_SIZE : 0;
     while (start > 0 && start < size && err[start - 1] != '\n')
         start++;
-    evidence("its last words on standard error: %s",
-             start < size ? quoted(err + start, size - start, 0) : "a very long line");
+    if (start == size)
+        evidence("standard error: a very long line");
+    for (size_t length; start < size; start += length) {
+        length = strcspn(err + start, "\n");
+        length += err[start + length] == '\n';
+        evidence("standard error: %s", quoted(err + start, length, 0));
+    }
 }
 
 void add_thread_evidence(struct server *s)

@@ -41,9 +41,9 @@ static const struct call {
 #ifdef SYS_pause
     {SYS_pause, "pause", CALL_WAITS},
 #endif
-    {SYS_futex, "a lock, a condition or a join (futex)", CALL_WAITS},
-    {SYS_nanosleep, "a sleep (nanosleep)", CALL_WAITS},
-    {SYS_clock_nanosleep, "a sleep (nanosleep)", CALL_WAITS},
+    {SYS_futex, "futex (a lock, a condition variable or a join)", CALL_WAITS},
+    {SYS_nanosleep, "nanosleep", CALL_WAITS},
+    {SYS_clock_nanosleep, "nanosleep", CALL_WAITS},
     {SYS_wait4, "waitpid", CALL_WAITS},
     {SYS_waitid, "waitid", CALL_WAITS},
     {SYS_rt_sigtimedwait, "sigwait", CALL_WAITS},
