@@ -11,7 +11,7 @@ enum backend_mode {
     ANSWERS_WITH_EXTRA,    /* answers, and sends more after the newline */
     IN_PIECES,             /* each when the one before has been read, the newline alone */
     SLOW,                  /* answers after half a second, which is in time */
-    HOLDS,                 /* answers when it is told to: release() */
+    HOLDS,                 /* answers when the check calls release() */
     HOLDS_HALF,            /* the same, but sends half of the answer at once */
     TRICKLES,              /* a byte now and then, and never a newline */
     CLOSES,                /* closes when it has received the line */
@@ -49,7 +49,7 @@ void free_call(struct call *c);
 
 bool is_open(const struct call *c);
 bool is_held(const struct call *c);
-/* Sends the next piece of an answer that is slow, trickles or comes in pieces, if it is due. */
+/* Sends the next piece of an answer that is slow, trickles or is sent in pieces, if it is due. */
 void send_due_piece(struct call *c);
 /* Sends a held answer. With in_time, the machine is at fault if a correct server may have given
  * up. */

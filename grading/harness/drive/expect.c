@@ -71,7 +71,7 @@ static pid_t process_reading_from(struct server *s, struct peer *client)
 
 static const double MAX_READING_SECONDS = 3;
 
-/* A server that waits in a way of its own is not the concern here, so the check goes on after some
+/* A server that waits in some other way is not the concern here, so the check continues after some
  * seconds. */
 void wait_reading_from(struct server *s, struct peer *client)
 {

@@ -12,8 +12,8 @@ int count_descriptors(struct server *s); /* of the server's first process */
 int count_mappings(struct server *s);
 
 uint64_t cpu_time(struct server *s); /* of the server and its children, in nanoseconds */
-/* Memory of the server and its children in bytes: Pss (shared pages are divided among those who
- * share them) and page tables, proc(5). */
+/* Memory of the server and its children in bytes: Pss (shared pages are divided among the processes
+ * that share them) and page tables, proc(5). */
 uint64_t memory_of(struct server *s);
 
 bool all_asleep(struct server *s); /* every thread is blocked in a system call, or has ended */

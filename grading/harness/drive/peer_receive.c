@@ -32,7 +32,8 @@ static const char *received_so_far(const struct peer *p)
 }
 
 /* Fails: of the `size` bytes expected, the first `same` have been received and nothing or something
- * different follows. `end` says why nothing more will come; NULL if something different came. */
+ * different follows. `end` says why nothing more will follow; NULL if something different has been
+ * received. */
 static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size, size_t same,
                                    const char *end)
 {

@@ -40,7 +40,7 @@ void say(struct peer *p, const char *text)
 }
 
 /* Sends what fits right now, and drops the rest. */
-static size_t send_what_fits(struct peer *p, const void *data, size_t size)
+static size_t send_now(struct peer *p, const void *data, size_t size)
 {
     size_t before = p->sent;
     append(&p->outbox, data, size);
@@ -58,7 +58,7 @@ static size_t rest_of_line(size_t size)
 
 size_t say_what_fits(struct peer *p, const void *data, size_t size)
 {
-    size_t sent = send_what_fits(p, data, size), rest = rest_of_line(sent);
+    size_t sent = send_now(p, data, size), rest = rest_of_line(sent);
     asked("%s sends as much as fits: %zu bytes", p->name, sent);
     append(&p->outbox, (const char *)data + sent, rest);
     update_peer(p);
@@ -68,7 +68,7 @@ size_t say_what_fits(struct peer *p, const void *data, size_t size)
 void try_to_say(struct peer *p, const char *text)
 {
     asked("%s tries to send %s", p->name, quoted(text, strlen(text), 0));
-    send_what_fits(p, text, strlen(text));
+    send_now(p, text, strlen(text));
 }
 
 size_t say_until_blocked(struct peer *p)
@@ -80,7 +80,7 @@ size_t say_until_blocked(struct peer *p)
     struct wait w = begin_wait(p->server);
     while (size < MAX_SIZE && !p->broken) {
         fill_text(text, size, PIECE);
-        size_t sent = send_what_fits(p, text, PIECE);
+        size_t sent = send_now(p, text, PIECE);
         size += sent;
         if (sent > 0) {
             full_since = now();
