@@ -113,7 +113,7 @@ without() {
 @test "an unknown check: exit status 2, and a list of the checks" {
     run grade --reference --check hafl_close lab01
     [ "$status" -eq 2 ]
-    has "has no check 'hafl_close'. It has: usage echo_line"
+    has "has no check 'hafl_close'. Its checks: usage echo_line"
 }
 
 @test "no server.c: exit status 2, and how to restore it" {
@@ -259,7 +259,7 @@ END
     printf '#include <unistd.h>\nint main(void) { for (;;) pause(); }\n' >server.c
     run grade --file server.c --json r.json lab01
     [ "$status" -eq 0 ]
-    has 'received  nothing: '
+    has 'received  nothing; '
     has 'for 2 seconds'
     has 'evidence  thread 1 of 1: in pause'
     [ "$(result .score)" = 0 ]
@@ -282,7 +282,7 @@ END
     printf '#include <stdio.h>\nint main(void) { for (;;) fputs("spam", stderr); }\n' >server.c
     run grade --file server.c --check echo_line --json r.json lab01
     [ "$status" -eq 0 ]
-    has 'a server that says little'
+    has 'little output'
 }
 
 @test "one that ignores SIGTERM loses the points of stop and of the checks that need it, and is killed" {
@@ -323,7 +323,7 @@ END
     gcc -std=gnu17 -o server "$SOLUTION"
     LD_PRELOAD=$BUILD/faults.so FAULTS=short_sends=7 run ./server 0
     [ "$status" -eq 2 ]
-    has "what is 'short_sends'? There are: short_send"
+    has "unknown fault 'short_sends'. Known faults: short_send"
 }
 
 # ---- failures of the machine ---------------------------------------------------------------
@@ -387,7 +387,7 @@ run_isolated() {
 @test "no free port: an error, not a zero" {
     run_isolated --net "$GRADING/grade" --reference --json r.json lab01
     [ "$status" -eq 3 ]
-    has "no port to be had on 127.0.0.1"
+    has "no port available on 127.0.0.1"
     jq -e '.[0] | .verdict == "error" and .score == null' r.json
 }
 
@@ -395,7 +395,7 @@ run_isolated() {
     run_isolated --mount bash -c 'mount -t tmpfs none /proc && exec "$@"' - \
         "$GRADING/grade" --reference --json r.json lab01
     [ "$status" -eq 3 ]
-    has "cannot look into /proc/PID/syscall"
+    has "cannot read /proc/PID/syscall"
     jq -e '.[0] | .verdict == "error" and .score == null' r.json
 }
 

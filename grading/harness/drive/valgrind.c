@@ -1,13 +1,15 @@
-/* What memcheck says of a server: its log is on the server's standard error, by --log-fd=2, for a
- * log file would count as a descriptor left open. */
-#include "internal.h"
+/* valgrind's log is on the server's standard error (--log-fd=2): a log file would itself count as a
+ * descriptor left open. */
+#include "drive/valgrind.h"
+#include "core/report.h"
+#include "drive/server.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The rest of the first line in the log that has `words`, or NULL. */
+/* What follows the first `words` in the log, or NULL. */
 static const char *after(const char *log, const char *words)
 {
     const char *found = strstr(log, words);
@@ -24,8 +26,8 @@ static long number(const char *text)
     return n;
 }
 
-/* Adds the block of the log that holds `words` to the evidence: where it happened. Each line begins
- * with "==PID==": those of other processes may stand between. */
+/* Adds the block of the log that contains `words` to the evidence. Each line begins with "==PID==":
+ * lines of other processes may be interleaved. */
 static void show_block(const char *log, const char *words)
 {
     const char *line = strstr(log, words);
@@ -33,21 +35,21 @@ static void show_block(const char *log, const char *words)
         line--;
     if (line == NULL || strncmp(line, "==", 2) != 0)
         return;
-    const char *whose = line;
-    size_t whose_size = 2 + strcspn(line + 2, "=") + 2;
+    const char *prefix = line;
+    size_t prefix_size = 2 + strcspn(line + 2, "=") + 2;
     for (int shown = 0; *line != '\0' && shown < 10;) {
         size_t size = strcspn(line, "\n");
-        if (strncmp(line, whose, whose_size) == 0) {
-            if (size <= whose_size + 1)
+        if (strncmp(line, prefix, prefix_size) == 0) {
+            if (size <= prefix_size + 1)
                 break; /* an empty line ends the block */
-            evidence("valgrind: %.*s", (int)(size - whose_size - 1), line + whose_size + 1);
+            evidence("valgrind: %.*s", (int)(size - prefix_size - 1), line + prefix_size + 1);
             shown++;
         }
         line += size + (line[size] == '\n');
     }
 }
 
-/* The sum of the numbers behind `words`, in the logs of all processes. */
+/* The sum of the numbers after `words`, in the logs of all processes. */
 static long sum(const char *log, const char *words)
 {
     long n = 0;
@@ -56,7 +58,7 @@ static long sum(const char *log, const char *words)
     return n;
 }
 
-/* A process that a signal killed had no chance to close anything. */
+/* A process that was killed by a signal could not close anything. */
 static bool was_killed(const char *log, const char *pid)
 {
     char words[80];
@@ -65,8 +67,8 @@ static bool was_killed(const char *log, const char *pid)
     return strstr(log, words) != NULL;
 }
 
-/* The first descriptor that a process left open, as " Open AF_INET socket 4: ...". Descriptors 0,
- * 1 and 2 are not listed; those of the harness are closed before it starts. */
+/* The first descriptor that a process left open, as " Open AF_INET socket 4: ...". valgrind does
+ * not list descriptors 0, 1 and 2. */
 static const char *first_open_descriptor(const char *log)
 {
     for (const char *line = log; line != NULL && *line != '\0';) {
@@ -78,14 +80,14 @@ static const char *first_open_descriptor(const char *log)
     return NULL;
 }
 
-/* Stops the server and returns what valgrind said of it and its children. */
+/* Stops the server and returns valgrind's log of it and its children. */
 static const char *log_of(struct server *s, struct ending *e)
 {
     *e = stop_server(s, SIGTERM);
     if (!under_valgrind(s))
         return "";
     if (strstr(e->err, "ERROR SUMMARY: ") == NULL)
-        fail_check(s, "the server ends by itself, and valgrind with it", "%s", describe_ending(s));
+        fail_check(s, "the server exits, and valgrind reports on it", "%s", describe_ending(s));
     return e->err;
 }
 
@@ -96,7 +98,8 @@ void expect_clean_memory(struct server *s)
     long lost = sum(log, "definitely lost: ") + sum(log, "indirectly lost: ");
     if (lost > 0) {
         show_block(log, "are definitely lost in");
-        fail_check(s, "no memory lost when the server ends", "%ld bytes lost, says memcheck", lost);
+        fail_check(s, "no memory lost when the server ends",
+                   "%ld bytes lost, according to memcheck", lost);
     }
     long errors = sum(log, "ERROR SUMMARY: ");
     if (errors > 0) {
@@ -125,6 +128,6 @@ void expect_no_data_race(struct server *s)
     show_block(log, race ? "Possible data race" : " at 0x");
     if (race)
         show_block(log, "This conflicts with");
-    fail_check(s, "no error under helgrind: what threads share is used under a lock", "%ld errors",
+    fail_check(s, "no error under helgrind: shared data is accessed under a lock", "%ld errors",
                sum(log, "ERROR SUMMARY: "));
 }

@@ -1,29 +1,29 @@
 /*
- * Preloaded into the server (LD_PRELOAD, ld.so(8)): makes certain what is rare in life. What to
- * do stands in the environment variable FAULTS, as "short_send=7,short_recv=100,eintr=2":
+ * Preloaded into the server (LD_PRELOAD, ld.so(8)): makes rare events certain. The environment
+ * variable FAULTS lists them, as "short_send=7,short_recv=100,eintr=2":
  *
  *   short_send=N   a send takes at most N bytes
- *   short_recv=N   a recv gives at most N bytes
- *   eintr=N        each function's first call of every N fails with EINTR. Counted per function:
- *                  with one count for all, every other recv could fail for ever.
+ *   short_recv=N   a recv returns at most N bytes
+ *   eintr=N        each function's first call of every N fails with EINTR. Each function has its
+ *                  own count: with one for all, every other recv could fail forever.
  *   fork_fails=N   the Nth fork after the first accept fails with EAGAIN
  *   thread_fails=N the Nth pthread_create after the first accept fails with EAGAIN
- *   late_threads=N no new thread begins before N clients have been accepted and N threads made
- *   term_before_accept=N, term_after_accept=N  SIGTERM comes just before, or just after, the Nth
- *                  accept: when it is too late to interrupt a call, or too early
- *   term_before_wait=N  SIGTERM comes just before the first select, poll or epoll_wait after the
- *                  Nth accept. Who has it blocked then gets it when the call lets it through.
- *   small_buffers  each accepted socket gets the smallest buffer to send from
- *   big_receive    each accepted socket has room for much to receive, from the beginning
- *   strict_close   a close that fails with EBADF is told on standard error
- *   never_drained=N  the Nth client that is accepted always has more to say, once it has begun:
- *                  each recv is full, and a send takes all. Nobody reads that.
+ *   late_threads=N no new thread starts before N clients are accepted and N threads created
+ *   term_before_accept=N, term_after_accept=N  SIGTERM arrives just before, or just after, the
+ *                  Nth accept: too early to interrupt a call, or too late
+ *   term_before_wait=N  SIGTERM arrives just before the first select, poll or epoll_wait after
+ *                  the Nth accept. While blocked it stays pending until a call unblocks it.
+ *   small_buffers  each accepted socket has the smallest possible send buffer
+ *   big_receive    each accepted socket has a large receive buffer from the beginning
+ *   strict_close   a close that fails with EBADF is reported on standard error
+ *   never_drained=N  the Nth accepted client, after its first bytes, always has more to send: each
+ *                  recv is full, and a send takes everything, which goes nowhere
  *
- * read and write are tampered with on sockets only: pipes, eventfds and signalfds are honest.
- * EAGAIN is never made up: a server may take it for "drained".
- * The variants __recv_chk and so on are what _FORTIFY_SOURCE makes of the plain names.
+ * read and write are affected on sockets only: pipes, eventfds and signalfds are left alone.
+ * EAGAIN is never injected: a server may take it to mean "drained".
+ * The variants __recv_chk and so on are what _FORTIFY_SOURCE turns the plain names into.
  */
-#undef _FORTIFY_SOURCE /* the plain names are wanted here */
+#undef _FORTIFY_SOURCE /* this file defines the plain names */
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
@@ -71,7 +71,7 @@ static const char *const names[] = {"short_send",
                                     "never_drained",
                                     NULL};
 
-/* A word that is misspelt would be a fault that never happens. */
+/* A misspelt name would be a fault that never happens. */
 static void refuse_unknown(const char *faults)
 {
     for (const char *word = faults; word != NULL && *word != '\0';) {
@@ -80,7 +80,7 @@ static void refuse_unknown(const char *faults)
         while (names[i] != NULL && (strlen(names[i]) != size || strncmp(names[i], word, size) != 0))
             i++;
         if (names[i] == NULL) {
-            dprintf(2, "FAULTS: what is '%.*s'? There are:", (int)size, word);
+            dprintf(2, "FAULTS: unknown fault '%.*s'. Known faults:", (int)size, word);
             for (i = 0; names[i] != NULL; i++)
                 dprintf(2, " %s", names[i]);
             dprintf(2, "\n");
@@ -132,53 +132,53 @@ static size_t at_most(size_t size, size_t limit)
     return limit != 0 && size > limit ? limit : size;
 }
 
-static void term(const char *when)
+static void send_sigterm(const char *when)
 {
     dprintf(2, "FAULTS: SIGTERM %s\n", when);
     kill(getpid(), SIGTERM);
 }
 
-/* Counted as calls that would succeed: who asks until EAGAIN asks more often. */
+/* Counts calls that succeed: a server that accepts until EAGAIN makes more. */
 static void before_accept(void)
 {
     if (term_before_accept != 0 && accepted + 1 == term_before_accept) {
         term_before_accept = 0;
-        term("just before accept");
+        send_sigterm("just before accept");
     }
 }
 
-/* Who always has more to say. */
-static atomic_int talker = -1;
-static atomic_bool talks;
+/* The descriptor of never_drained; and has it begun? */
+static atomic_int endless_fd = -1;
+static atomic_bool endless_begun;
 
 static bool has_more(int fd)
 {
-    return talks && fd == talker;
+    return endless_begun && fd == endless_fd;
 }
 
-static ssize_t say_more(void *data, size_t size)
+static ssize_t make_input(void *data, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         ((char *)data)[i] = "y\n"[i % 2];
     return (ssize_t)size;
 }
 
-/* What was received; instead of a talker's first word, all that there is room for. */
-static ssize_t heard(int fd, void *data, size_t size, ssize_t received)
+/* What was received; for never_drained, a full buffer instead of its first bytes. */
+static ssize_t fill_if_endless(int fd, void *data, size_t size, ssize_t received)
 {
-    if (received <= 0 || fd != talker)
+    if (received <= 0 || fd != endless_fd)
         return received;
-    talks = true;
-    return say_more(data, size);
+    endless_begun = true;
+    return make_input(data, size);
 }
 
 static int count_accept(int fd)
 {
     int saved = errno, count = fd != -1 ? atomic_fetch_add(&accepted, 1) + 1 : 0;
     if (fd != -1 && count == term_after_accept)
-        term("just after accept");
+        send_sigterm("just after accept");
     if (fd != -1 && count == never_drained)
-        talker = fd;
+        endless_fd = fd;
     errno = saved;
     if (fd != -1 && small_buffers)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int));
@@ -191,21 +191,21 @@ static bool interrupted_wait(atomic_int *calls)
         return true;
     if (term_before_wait != 0 && accepted >= term_before_wait) {
         term_before_wait = 0;
-        term("just before a call that waits");
+        send_sigterm("just before a call that waits");
     }
     return false;
 }
 
-/* Opens each function below: how often it was called, and the real one behind it. */
-#define BEFORE(NAME)                                                                               \
-    static atomic_int calls;                                                                       \
+/* Begins each function below: how often it was called, and the real function. */
+#define INTERCEPT(NAME)                                                                            \
+    __attribute__((unused)) static atomic_int calls;                                               \
     static __typeof__(NAME) *real;                                                                 \
     if (real == NULL)                                                                              \
     *(void **)&real = dlsym(RTLD_NEXT, #NAME)
 
 ssize_t send(int fd, const void *data, size_t size, int flags)
 {
-    BEFORE(send);
+    INTERCEPT(send);
     if (has_more(fd))
         return (ssize_t)size;
     return interrupted(&calls) ? -1 : real(fd, data, at_most(size, short_send), flags);
@@ -214,7 +214,7 @@ ssize_t send(int fd, const void *data, size_t size, int flags)
 ssize_t sendto(int fd, const void *data, size_t size, int flags, __CONST_SOCKADDR_ARG to,
                socklen_t length)
 {
-    BEFORE(sendto);
+    INTERCEPT(sendto);
     if (has_more(fd))
         return (ssize_t)size;
     return interrupted(&calls) ? -1 : real(fd, data, at_most(size, short_send), flags, to, length);
@@ -222,7 +222,7 @@ ssize_t sendto(int fd, const void *data, size_t size, int flags, __CONST_SOCKADD
 
 ssize_t write(int fd, const void *data, size_t size)
 {
-    BEFORE(write);
+    INTERCEPT(write);
     if (has_more(fd))
         return (ssize_t)size;
     if ((eintr == 0 && short_send == 0) || !is_socket(fd))
@@ -232,7 +232,7 @@ ssize_t write(int fd, const void *data, size_t size)
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    BEFORE(writev);
+    INTERCEPT(writev);
     if (has_more(fd) && count > 0)
         return (ssize_t)parts[0].iov_len;
     if (!is_socket(fd) || count < 1)
@@ -244,7 +244,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    BEFORE(sendmsg);
+    INTERCEPT(sendmsg);
     if (has_more(fd) && message->msg_iovlen > 0)
         return (ssize_t)message->msg_iov[0].iov_len;
     struct msghdr shorter = *message;
@@ -258,13 +258,15 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     return interrupted(&calls) ? -1 : real(fd, &shorter, flags);
 }
 
-/* What such a function returns: `CALL` is the real one, for at most `SIZE` bytes. */
+/* What a receiving function returns: CALL is the real one, for at most SIZE bytes. */
 #define RECEIVE(DATA, SIZE, CALL)                                                                  \
-    (has_more(fd) ? say_more(DATA, SIZE) : interrupted(&calls) ? -1 : heard(fd, DATA, SIZE, CALL))
+    (has_more(fd)          ? make_input(DATA, SIZE)                                                \
+     : interrupted(&calls) ? -1                                                                    \
+                           : fill_if_endless(fd, DATA, SIZE, CALL))
 
 ssize_t recv(int fd, void *data, size_t size, int flags)
 {
-    BEFORE(recv);
+    INTERCEPT(recv);
     size = at_most(size, short_recv);
     return RECEIVE(data, size, real(fd, data, size, flags));
 }
@@ -272,14 +274,14 @@ ssize_t recv(int fd, void *data, size_t size, int flags)
 ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags);
 ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 {
-    BEFORE(__recv_chk);
+    INTERCEPT(__recv_chk);
     size = at_most(size, short_recv);
     return RECEIVE(data, size, real(fd, data, size, room, flags));
 }
 
 ssize_t recvfrom(int fd, void *data, size_t size, int flags, __SOCKADDR_ARG from, socklen_t *length)
 {
-    BEFORE(recvfrom);
+    INTERCEPT(recvfrom);
     size = at_most(size, short_recv);
     return RECEIVE(data, size, real(fd, data, size, flags, from, length));
 }
@@ -289,14 +291,14 @@ ssize_t __recvfrom_chk(int fd, void *data, size_t size, size_t room, int flags, 
 ssize_t __recvfrom_chk(int fd, void *data, size_t size, size_t room, int flags, __SOCKADDR_ARG from,
                        socklen_t *length)
 {
-    BEFORE(__recvfrom_chk);
+    INTERCEPT(__recvfrom_chk);
     size = at_most(size, short_recv);
     return RECEIVE(data, size, real(fd, data, size, room, flags, from, length));
 }
 
 ssize_t read(int fd, void *data, size_t size)
 {
-    BEFORE(read);
+    INTERCEPT(read);
     if ((eintr == 0 && short_recv == 0 && never_drained == 0) || !is_socket(fd))
         return real(fd, data, size);
     size = at_most(size, short_recv);
@@ -306,7 +308,7 @@ ssize_t read(int fd, void *data, size_t size)
 ssize_t __read_chk(int fd, void *data, size_t size, size_t room);
 ssize_t __read_chk(int fd, void *data, size_t size, size_t room)
 {
-    BEFORE(__read_chk);
+    INTERCEPT(__read_chk);
     if (!is_socket(fd))
         return real(fd, data, size, room);
     size = at_most(size, short_recv);
@@ -315,7 +317,7 @@ ssize_t __read_chk(int fd, void *data, size_t size, size_t room)
 
 ssize_t readv(int fd, const struct iovec *parts, int count)
 {
-    BEFORE(readv);
+    INTERCEPT(readv);
     if (!is_socket(fd) || count < 1)
         return real(fd, parts, count);
     struct iovec part = parts[0];
@@ -326,7 +328,7 @@ ssize_t readv(int fd, const struct iovec *parts, int count)
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    BEFORE(recvmsg);
+    INTERCEPT(recvmsg);
     size_t count = message->msg_iovlen;
     if (interrupted(&calls))
         return -1;
@@ -335,22 +337,21 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     struct iovec whole = message->msg_iov[0];
     size_t size = at_most(whole.iov_len, short_recv);
     if (has_more(fd))
-        return say_more(whole.iov_base, size);
+        return make_input(whole.iov_base, size);
     if (short_recv == 0)
-        return heard(fd, whole.iov_base, size, real(fd, message, flags));
+        return fill_if_endless(fd, whole.iov_base, size, real(fd, message, flags));
     message->msg_iov[0].iov_len = size;
     message->msg_iovlen = 1;
-    ssize_t n = heard(fd, whole.iov_base, size, real(fd, message, flags));
+    ssize_t n = fill_if_endless(fd, whole.iov_base, size, real(fd, message, flags));
     message->msg_iov[0] = whole;
     message->msg_iovlen = count;
     return n;
 }
 
-/* Accepted sockets inherit it, and their window is as wide from the first packet on: tcp(7). */
+/* Accepted sockets inherit the size, which holds from the first packet on: tcp(7). */
 int listen(int fd, int backlog)
 {
-    BEFORE(listen);
-    (void)calls;
+    INTERCEPT(listen);
     if (big_receive)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){1024 * 1024}, sizeof(int));
     return real(fd, backlog);
@@ -358,7 +359,7 @@ int listen(int fd, int backlog)
 
 int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)
 {
-    BEFORE(accept);
+    INTERCEPT(accept);
     if (interrupted(&calls))
         return -1;
     before_accept();
@@ -367,7 +368,7 @@ int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)
 
 int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 {
-    BEFORE(accept4);
+    INTERCEPT(accept4);
     if (interrupted(&calls))
         return -1;
     before_accept();
@@ -376,52 +377,52 @@ int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    BEFORE(poll);
+    INTERCEPT(poll);
     return interrupted_wait(&calls) ? -1 : real(fds, count, timeout);
 }
 
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room)
 {
-    BEFORE(__poll_chk);
+    INTERCEPT(__poll_chk);
     return interrupted_wait(&calls) ? -1 : real(fds, count, timeout, room);
 }
 
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-    BEFORE(ppoll);
+    INTERCEPT(ppoll);
     return interrupted_wait(&calls) ? -1 : real(fds, count, timeout, mask);
 }
 
 int select(int n, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
-    BEFORE(select);
+    INTERCEPT(select);
     return interrupted_wait(&calls) ? -1 : real(n, in, out, other, timeout);
 }
 
 int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec *timeout,
             const sigset_t *mask)
 {
-    BEFORE(pselect);
+    INTERCEPT(pselect);
     return interrupted_wait(&calls) ? -1 : real(n, in, out, other, timeout, mask);
 }
 
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
 {
-    BEFORE(epoll_wait);
+    INTERCEPT(epoll_wait);
     return interrupted_wait(&calls) ? -1 : real(fd, events, most, timeout);
 }
 
 int epoll_pwait(int fd, struct epoll_event *events, int most, int timeout, const sigset_t *mask)
 {
-    BEFORE(epoll_pwait);
+    INTERCEPT(epoll_pwait);
     return interrupted_wait(&calls) ? -1 : real(fd, events, most, timeout, mask);
 }
 
 /* ---- processes and threads ---------------------------------------------------------------- */
 
-/* Is this the call, counted from the first accept on, that shall fail? */
-static bool refused(atomic_int *calls, int which)
+/* Is this call, counted from the first accept on, the one that fails? */
+static bool fails_now(atomic_int *calls, int which)
 {
     if (which == 0 || accepted == 0 || atomic_fetch_add(calls, 1) + 1 != which)
         return false;
@@ -431,20 +432,19 @@ static bool refused(atomic_int *calls, int which)
 
 pid_t fork(void)
 {
-    BEFORE(fork);
-    (void)calls;
-    return refused(&forks, fork_fails) ? -1 : real();
+    INTERCEPT(fork);
+    return fails_now(&forks, fork_fails) ? -1 : real();
 }
 
-struct late {
+struct late_start {
     void *(*start)(void *);
     void *argument;
 };
 
-/* Until enough threads are made; a server that makes fewer is let go after five seconds. */
-static void *begin_late(void *argument)
+/* Waits until enough threads have been created; if fewer are, for five seconds. */
+static void *start_late(void *argument)
 {
-    struct late late = *(struct late *)argument;
+    struct late_start late = *(struct late_start *)argument;
     free(argument);
     for (int i = 0; i < 5000 && (accepted < late_threads || threads < late_threads); i++)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -454,41 +454,38 @@ static void *begin_late(void *argument)
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
                    void *argument)
 {
-    BEFORE(pthread_create);
-    (void)calls;
-    if (thread_fails != 0 && refused(&threads, thread_fails))
+    INTERCEPT(pthread_create);
+    if (thread_fails != 0 && fails_now(&threads, thread_fails))
         return EAGAIN;
     if (late_threads == 0)
         return real(thread, attributes, start, argument);
-    struct late *late = malloc(sizeof *late);
+    struct late_start *late = malloc(sizeof *late);
     if (late == NULL)
         return EAGAIN;
-    *late = (struct late){start, argument};
-    int error = real(thread, attributes, begin_late, late);
+    *late = (struct late_start){start, argument};
+    int error = real(thread, attributes, start_late, late);
     atomic_fetch_add(&threads, 1);
     return error;
 }
 
-/* kill(-1, ...) is a signal to every process that this user has: not from a server that is tried.
- * It happens to those who take fork's -1 for a child. */
+/* kill(-1, ...) signals every process of this user, the grader included. It happens when fork's -1
+ * is taken for a child's pid. */
 int kill(pid_t pid, int sig)
 {
-    BEFORE(kill);
-    (void)calls;
+    INTERCEPT(kill);
     if (pid != -1)
         return real(pid, sig);
-    dprintf(2, "kill(-1, %d): that is a signal to every process there is; it was not sent\n", sig);
+    dprintf(2, "kill(-1, %d) would signal every process of this user; it was not sent\n", sig);
     errno = EPERM;
     return -1;
 }
 
 int close(int fd)
 {
-    BEFORE(close);
-    (void)calls;
-    if (fd == talker) {
-        talker = -1;
-        talks = false;
+    INTERCEPT(close);
+    if (fd == endless_fd) {
+        endless_fd = -1;
+        endless_begun = false;
     }
     int result = real(fd);
     if (result == -1 && errno == EBADF && strict_close) {

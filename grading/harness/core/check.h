@@ -1,0 +1,58 @@
+/* How checks are declared, and the list of them. */
+#ifndef CORE_CHECK_H
+#define CORE_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct check {
+    const char *name;
+    int points;
+    const char *title;    /* what a correct server does, as the end of "the server ..." */
+    const char *hint;     /* one sentence, shown when the check fails */
+    const char *needs;    /* checks without which this one proves nothing: "pieces stop", or NULL */
+    const char *by_hand;  /* commands, typed in the lab's directory, that show the same by hand */
+    bool only_when_asked; /* a long observation: runs only with --check */
+    void (*body)(void);
+};
+
+void register_check(const struct check *check);
+
+/* CHECK(name, points, title, .hint = ..., .needs = ..., .by_hand = ...) { body }
+ * Checks run in the order of the file. */
+#define CHECK(NAME, POINTS, ...)                                                                   \
+    static void check_##NAME(void);                                                                \
+    REGISTER_CHECK(NAME, POINTS, __VA_ARGS__)                                                      \
+    static void check_##NAME(void)
+
+/* SHARED_CHECK(name, points, title): a check that several labs share. Its body and its default
+ * hint, needs and by_hand are in checks/; a lab may override them. */
+#define SHARED_CHECK(NAME, POINTS, ...)                                                            \
+    extern void check_##NAME(void);                                                                \
+    REGISTER_CHECK(NAME, POINTS, __VA_ARGS__)
+
+#define REGISTER_CHECK(NAME, POINTS, ...)                                                          \
+    __attribute__((constructor)) static void register_##NAME(void)                                 \
+    {                                                                                              \
+        static const struct check check = {#NAME, POINTS, __VA_ARGS__, .body = check_##NAME};      \
+        register_check(&check);                                                                    \
+    }
+
+/* Fills in what the registered checks leave out; the table ends with a check without a name. */
+void use_default_texts(const struct check *table);
+
+int count_checks(void);
+const struct check *check_at(int number);
+/* The next name in `needs` as a check's number, and advances; -1 at its end, -2 for an unknown
+ * name. */
+int next_needed(const char **needs);
+
+/* Selects a check and all that it needs, directly or not; false if there is none of this name. */
+bool select_check(const char *name);
+void select_all_checks(void); /* except those that run only when asked for */
+bool is_selected(int number);
+
+/* Every check has its texts and needs only earlier checks; prints what is wrong. */
+bool checks_are_valid(void);
+
+#endif

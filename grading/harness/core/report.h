@@ -1,0 +1,53 @@
+/* What a check reports: what it did, what it expected, what it received, and the evidence. */
+#ifndef CORE_REPORT_H
+#define CORE_REPORT_H
+
+#include <stdbool.h>
+
+struct server; /* opaque in this layer */
+
+enum status { UNFINISHED, PASSED, FAILED, ERROR };
+
+enum { ASKED_SIZE = 8192 };
+
+/* In memory that outlives the check's process. */
+struct report {
+    enum status status;
+    char asked[ASKED_SIZE]; /* one sentence per line */
+    char expected[4096];
+    char received[4096];
+    char evidence[8192];        /* lines */
+    const char *hint, *by_hand; /* for the current case, instead of the check's; literals */
+};
+
+extern struct report *report;
+
+bool create_report(void);
+
+/* Adds a sentence to what the server was asked to do. Most functions of the harness do so. */
+__attribute__((format(printf, 1, 2))) void asked(const char *what, ...);
+/* Many steps that are worth one line: what was asked before them, and how to return to it. */
+struct asked_text {
+    char text[ASKED_SIZE];
+};
+struct asked_text save_asked(void);
+void restore_asked(const struct asked_text *saved);
+void clear_asked(void);
+
+/* Adds a line to the evidence, also of a check that passes. */
+__attribute__((format(printf, 1, 2))) void evidence(const char *line, ...);
+
+/* For the current case: another hint and other commands than the check's, until the next call.
+ * Literals; NULL: the check's own. */
+void set_hint(const char *hint, const char *by_hand);
+
+/* The check failed. `s` is the server to inspect, or NULL. Neither text ends with a full stop. */
+__attribute__((noreturn, format(printf, 3, 4))) void
+fail_check(struct server *s, const char *expected, const char *received, ...);
+/* Called by fail_check: adds evidence about this server. */
+extern void (*evidence_hook)(struct server *s);
+
+/* The machine or the harness failed: the check has no score. */
+__attribute__((noreturn, format(printf, 1, 2))) void grader_error(const char *what, ...);
+
+#endif

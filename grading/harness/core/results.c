@@ -1,0 +1,50 @@
+#include "core/results.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static json_t *lines(const char *text)
+{
+    json_t *array = json_array();
+    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1)
+        json_array_append_new(array, json_stringn(text, (size_t)(end - text)));
+    return array;
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text == NULL || *text == '\0' ? json_null() : json_string(text);
+}
+
+json_t *result_as_json(const struct check *check, enum status status, const char *failed_need,
+                       double seconds)
+{
+    static const char *const words[] = {"skipped", "passed", "failed", "error"};
+    json_t *all = json_pack("{ss ss si}", "name", check->name, "title", check->title, "points",
+                            check->points);
+    json_object_set_new(all, "score",
+                        status == ERROR ? json_null()
+                                        : json_integer(status == PASSED ? check->points : 0));
+    json_object_set_new(all, "status", json_string(words[status]));
+    if (status == UNFINISHED) {
+        json_object_set_new(all, "needs", json_string(failed_need));
+        return all;
+    }
+    json_object_set_new(all, "asked", lines(report->asked));
+    json_object_set_new(all, "expected", text_or_null(report->expected));
+    json_object_set_new(all, "received", text_or_null(report->received));
+    json_object_set_new(all, "evidence", lines(report->evidence));
+    bool own = report->hint != NULL;
+    json_object_set_new(all, "hint", text_or_null(own ? report->hint : check->hint));
+    json_object_set_new(all, "by_hand", text_or_null(own ? report->by_hand : check->by_hand));
+    json_object_set_new(all, "seconds", json_real((double)(long)(seconds * 1000) / 1000));
+    return all;
+}
+
+bool write_json(const json_t *all, const char *file)
+{
+    char temporary[4096];
+    if (snprintf(temporary, sizeof temporary, "%s.new", file) >= (int)sizeof temporary)
+        return false;
+    return json_dump_file(all, temporary, JSON_INDENT(1)) == 0 && rename(temporary, file) == 0;
+}

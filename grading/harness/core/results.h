@@ -1,0 +1,18 @@
+/* What the checks of a lab reported, as JSON: DESIGN, section 4. */
+#ifndef CORE_RESULTS_H
+#define CORE_RESULTS_H
+
+#include "core/check.h"
+#include "core/report.h"
+
+#include <jansson.h>
+
+/* The current report as the result of this check. `failed_need`: the check that it needs and that
+ * failed, when it was not run (UNFINISHED). */
+json_t *result_as_json(const struct check *check, enum status status, const char *failed_need,
+                       double seconds);
+
+/* Replaces the file as a whole, or leaves it as it was. */
+bool write_json(const json_t *all, const char *file);
+
+#endif

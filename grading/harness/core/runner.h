@@ -1,0 +1,10 @@
+/* Runs the selected checks in their order, each in a process of its own, and writes the results. */
+#ifndef CORE_RUNNER_H
+#define CORE_RUNNER_H
+
+#include <stdbool.h>
+
+/* Returns the exit status: 0 graded, 3 the machine or the grader failed. */
+int run_checks(const char *lab, const char *json_file, bool show_progress);
+
+#endif

@@ -1,0 +1,184 @@
+/*
+ * A server in its sandbox can neither see nor signal nor trace the harness; the harness sees the
+ * server, because it is in the parent of each namespace.
+ *
+ * bwrap(1) creates the sandbox and keeps a process in it, so that it lasts. A helper joins it
+ * (setns(2)) and starts the server there as our own child (CLONE_PARENT), so waitpid() and pids
+ * work as they do without a sandbox. When this process ends, bwrap ends too, and with it every
+ * process in the sandbox: when the first process of a pid namespace ends, the kernel kills the
+ * others.
+ */
+#include "core/sandbox.h"
+#include "core/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    MAX_PROCESSES = 400,   /* and threads; a lab with one for each client has at most 200 clients */
+    MAX_CPU_SECONDS = 300, /* of one process; the harness gives up long before */
+    MAX_FILE_SIZE = 1 << 26,
+};
+
+static const char *arguments_file, *visible_program, *visible_library;
+
+void use_sandbox(const char *arguments, const char *program, const char *library)
+{
+    arguments_file = arguments;
+    visible_program = program;
+    visible_library = library;
+}
+
+bool sandbox_is_used(void)
+{
+    return arguments_file != NULL;
+}
+
+static void limit(int resource, rlim_t most)
+{
+    struct rlimit given;
+    if (getrlimit(resource, &given) == 0 &&
+        (given.rlim_max == RLIM_INFINITY || given.rlim_max > most))
+        setrlimit(resource, &(struct rlimit){most, most});
+}
+
+/* These limits hold for the sandbox as a whole: the user namespace that bwrap creates inherits the
+ * limit of processes, whoever joins it later. */
+static void set_limits(void)
+{
+    limit(RLIMIT_NPROC, MAX_PROCESSES);
+    limit(RLIMIT_CPU, MAX_CPU_SECONDS);
+    limit(RLIMIT_FSIZE, MAX_FILE_SIZE);
+    /* If the machine still runs out of memory, the kernel should kill this first. */
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd != -1 && write(fd, "1000", 4) != 4)
+        perror("harness: oom_score_adj");
+    if (fd != -1)
+        close(fd);
+}
+
+/* bwrap's arguments, in a pipe. The file itself must not be open in the sandbox: through
+ * /proc/PID/fd a server could write to it, and so change the next sandbox. */
+static int open_arguments(void)
+{
+    char text[16384];
+    int ends[2], file = open(arguments_file, O_RDONLY | O_CLOEXEC);
+    ssize_t size = file != -1 ? read(file, text, sizeof text) : -1;
+    bool ok = size > 0 && size < (ssize_t)sizeof text && pipe(ends) == 0 &&
+              write(ends[1], text, (size_t)size) == size;
+    close(file);
+    if (!ok)
+        return -1;
+    close(ends[1]);
+    return ends[0];
+}
+
+static _Noreturn void become_bwrap(pid_t parent, int out)
+{
+    char arguments_fd[16], info_fd[16];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(127);
+    setpgid(0, 0);
+    set_limits();
+    /* The server can inspect what bwrap has open: none of our descriptors may be there. */
+    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == -1)
+        _exit(127);
+    int null = open("/dev/null", O_RDWR), arguments = open_arguments();
+    if (arguments == -1 || dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(out, 2) == -1)
+        _exit(127);
+    close(null);
+    /* bwrap closes its --info-fd, so it must not be the standard output itself. */
+    snprintf(info_fd, sizeof info_fd, "%d", dup(out));
+    snprintf(arguments_fd, sizeof arguments_fd, "%d", arguments);
+    signal(SIGPIPE, SIG_DFL);
+    execlp("bwrap", "bwrap", "--args", arguments_fd, "--ro-bind", visible_program, visible_program,
+           "--ro-bind", visible_library, visible_library, "--remount-ro", "/", "--info-fd", info_fd,
+           "--", "/bin/sh", "-c", "echo ready; exec sleep infinity >/dev/null 2>&1", NULL);
+    _exit(127);
+}
+
+/* Starts bwrap; returns a process that is in the sandbox. */
+static pid_t open_sandbox(void)
+{
+    int out[2], pid;
+    char text[512] = "";
+    size_t size = 0;
+    pid_t parent = getpid();
+    if (pipe2(out, O_CLOEXEC) == -1)
+        grader_error("pipe: %s", strerror(errno));
+    pid_t bwrap = fork();
+    if (bwrap == 0)
+        become_bwrap(parent, out[1]);
+    if (bwrap == -1)
+        grader_error("fork: %s", strerror(errno));
+    close(out[1]);
+    while (size < sizeof text - 1 && strstr(text, "ready\n") == NULL) {
+        ssize_t n = read(out[0], text + size, sizeof text - 1 - size);
+        if (n == 0 || (n == -1 && errno != EINTR))
+            break;
+        size += n > 0 ? (size_t)n : 0;
+        text[size] = '\0';
+    }
+    close(out[0]);
+    const char *found = strstr(text, "\"child-pid\":");
+    if (found == NULL || strstr(text, "ready\n") == NULL || sscanf(found + 12, "%d", &pid) != 1)
+        grader_error("cannot create a sandbox for the server: %s", text);
+    return pid;
+}
+
+/* In a helper process: joins the sandbox, starts the child there, and writes its pid to `out`.
+ * Returns in the child. */
+static void join_sandbox(pid_t inside, int out)
+{
+    set_limits();
+    int sandbox = (int)syscall(SYS_pidfd_open, inside, 0);
+    if (sandbox == -1 ||
+        setns(sandbox, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC) == -1) {
+        dprintf(2, "harness: cannot enter the sandbox: %s\n", strerror(errno));
+        _exit(127);
+    }
+    close(sandbox);
+    pid_t child = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) {
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        setsid(); /* sched(7), autogroup: hundreds of processes then get no more time than one */
+        return;
+    }
+    if (child == -1 || write(out, &child, sizeof child) != sizeof child)
+        _exit(127);
+    _exit(0);
+}
+
+pid_t fork_into_sandbox(void)
+{
+    int out[2];
+    pid_t child = -1, inside = open_sandbox();
+    if (pipe2(out, O_CLOEXEC) == -1)
+        grader_error("pipe: %s", strerror(errno));
+    pid_t helper = fork();
+    if (helper == 0) {
+        join_sandbox(inside, out[1]);
+        return 0;
+    }
+    close(out[1]);
+    while (read(out[0], &child, sizeof child) == -1 && errno == EINTR)
+        ;
+    close(out[0]);
+    while (helper != -1 && waitpid(helper, NULL, 0) == -1 && errno == EINTR)
+        ;
+    if (child == -1)
+        grader_error("cannot start the server in its sandbox");
+    return child;
+}

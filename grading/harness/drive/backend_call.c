@@ -1,0 +1,211 @@
+#include "drive/backend_call.h"
+#include "core/clock.h"
+#include "core/report.h"
+#include "drive/process.h"
+#include "observe/tasks.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { TRICKLED_BYTES = 30 }; /* then it closes: long after a correct server has given up */
+
+static const double TRICKLE_SECONDS = 0.15, SLOW_SECONDS = 0.5;
+/* If an answer was held for longer, a correct server may have given up. */
+static const double MAX_HELD_SECONDS = 0.9;
+
+bool is_open(const struct call *c)
+{
+    return c->source.fd != -1;
+}
+
+bool is_held(const struct call *c)
+{
+    return c->mode == HOLDS || c->mode == HOLDS_HALF;
+}
+
+static void close_call(struct call *c)
+{
+    if (c->complete && !c->done && is_held(c))
+        c->given_up = now();
+    unwatch(&c->source);
+    if (is_open(c))
+        close(c->source.fd);
+    c->source.fd = -1;
+    c->done = true;
+}
+
+static void update_call(struct call *c)
+{
+    bool more = c->start < c->end && c->next == 0 && !is_held(c);
+    if (is_open(c))
+        watch(&c->source, EPOLLIN | (more ? EPOLLOUT : 0));
+}
+
+static void send_some(struct call *c, size_t most)
+{
+    size_t size = c->end - c->start < most ? c->end - c->start : most;
+    ssize_t n = send(c->source.fd, c->answer + c->start, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == -1 && errno != EAGAIN) {
+        close_call(c);
+        return;
+    }
+    c->start += n > 0 ? (size_t)n : 0;
+    if (c->start < c->end)
+        return;
+    c->done = true;
+    c->next = 0;
+    if (c->mode == CLOSES_BEFORE_NEWLINE || c->mode == TRICKLES)
+        close_call(c);
+}
+
+/* The received line and the backend's name, or a fixed text; changed as the mode requires. */
+static void prepare_answer(struct call *c)
+{
+    const char *newline = memchr(c->line, '\n', c->size);
+    size_t size = newline != NULL ? (size_t)(newline - c->line) : c->size;
+    c->answer = malloc(size + 3 * CALL_MAX_LINE);
+    if (c->answer == NULL)
+        grader_error("out of memory");
+    if (c->fixed->text != NULL) {
+        memcpy(c->answer, c->fixed->text, c->fixed->size);
+        c->end = c->fixed->size;
+    } else {
+        memcpy(c->answer, c->line, size);
+        c->end = size + (size_t)sprintf(c->answer + size, " %s\n", c->backend);
+    }
+    if (c->mode == ANSWERS_WITH_EXTRA)
+        c->end += (size_t)sprintf(c->answer + c->end, "and more\nand still more");
+    if (c->mode == CLOSES_BEFORE_NEWLINE)
+        c->end--;
+    if (c->mode == TRICKLES) {
+        memset(c->answer, '.', TRICKLED_BYTES);
+        c->end = TRICKLED_BYTES;
+    }
+}
+
+static void begin_answer(struct call *c)
+{
+    prepare_answer(c);
+    size_t all = c->end;
+    if (c->mode == CLOSES)
+        close_call(c);
+    else if (c->mode == TRICKLES)
+        send_some(c, 1);
+    else if (c->mode == IN_PIECES || c->mode == HOLDS_HALF)
+        send_some(c, all / 2);
+    if (is_held(c))
+        return;
+    if (c->mode == TRICKLES)
+        c->next = now() + TRICKLE_SECONDS;
+    else if (c->mode == SLOW)
+        c->next = now() + SLOW_SECONDS;
+    else if (c->mode == IN_PIECES)
+        c->next = now();
+    else if (is_open(c))
+        send_some(c, all);
+}
+
+/* Reads all that there is; what does not fit in a line is discarded. */
+static void receive_line(struct call *c)
+{
+    for (;;) {
+        char discarded[4096];
+        bool full = c->size == sizeof c->line;
+        ssize_t n = recv(c->source.fd, full ? discarded : c->line + c->size,
+                         full ? sizeof discarded : sizeof c->line - c->size, MSG_DONTWAIT);
+        if (n == -1 && errno == EAGAIN)
+            break;
+        if (n <= 0) {
+            close_call(c);
+            return;
+        }
+        c->size += full ? 0 : (size_t)n;
+    }
+    if (!c->complete && memchr(c->line, '\n', c->size) != NULL) {
+        c->complete = true;
+        begin_answer(c);
+    }
+}
+
+static void on_call(struct source *source, uint32_t events)
+{
+    struct call *c = (struct call *)((char *)source - offsetof(struct call, source));
+    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+        receive_line(c);
+    if (is_open(c) && (events & EPOLLOUT))
+        send_some(c, c->end - c->start);
+    update_call(c);
+}
+
+struct call *new_call(int fd, const char *backend, enum backend_mode mode,
+                      const struct fixed_answer *fixed)
+{
+    struct call *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        grader_error("out of memory");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    c->source = (struct source){.fd = fd, .on_ready = on_call};
+    c->backend = backend;
+    c->mode = mode;
+    c->fixed = fixed;
+    c->began = now();
+    receive_line(c);
+    update_call(c);
+    return c;
+}
+
+void free_call(struct call *c)
+{
+    if (is_open(c))
+        close_call(c);
+    free(c->answer);
+    free(c);
+}
+
+void check_held_time(const struct call *c)
+{
+    double held = (c->given_up != 0 ? c->given_up : now()) - c->began;
+    if (held > MAX_HELD_SECONDS)
+        grader_error("this machine is too slow: a call was held for %.1f seconds, and a correct "
+                     "server gives up after one",
+                     held);
+}
+
+/* The kernel has acknowledged what was sent, and so has woken whoever waits for it: a server that
+ * is asleep now has read it. */
+static bool is_read(const struct call *c)
+{
+    int unacknowledged = 0;
+    ioctl(c->source.fd, SIOCOUTQ, &unacknowledged);
+    return unacknowledged == 0 && all_tasks_asleep(latest_server()->pid);
+}
+
+void send_due_piece(struct call *c)
+{
+    if (!is_open(c) || c->next == 0 || now() < c->next || (c->mode == IN_PIECES && !is_read(c)))
+        return;
+    c->next = now() + (c->mode == TRICKLES ? TRICKLE_SECONDS : 0);
+    size_t rest = c->end - c->start;
+    if (c->mode == SLOW)
+        check_held_time(c);
+    send_some(c, c->mode == IN_PIECES && rest > 1 ? rest - 1 : c->mode == TRICKLES ? 1 : rest);
+    update_call(c);
+}
+
+void release_call(struct call *c, bool in_time)
+{
+    if (in_time)
+        check_held_time(c);
+    c->mode = ANSWERS;
+    send_some(c, c->end - c->start);
+    update_call(c);
+}

@@ -1,0 +1,59 @@
+/* One call of the server to a backend: a connection, a line in, a line out. */
+#ifndef DRIVE_BACKEND_CALL_H
+#define DRIVE_BACKEND_CALL_H
+
+#include "drive/event_loop.h"
+
+#include <stddef.h>
+
+enum backend_mode {
+    ANSWERS,
+    ANSWERS_WITH_EXTRA,    /* answers, and sends more after the newline */
+    IN_PIECES,             /* each when the one before has been read, the newline alone */
+    SLOW,                  /* answers after half a second, which is in time */
+    HOLDS,                 /* answers when the check calls release() */
+    HOLDS_HALF,            /* the same, but sends half of the answer at once */
+    TRICKLES,              /* a byte now and then, and never a newline */
+    CLOSES,                /* closes when it has received the line */
+    CLOSES_BEFORE_NEWLINE, /* closes when it has sent all but the newline */
+    REFUSES,               /* connect fails */
+    DOES_NOT_ACCEPT,       /* connect blocks */
+};
+
+enum { CALL_MAX_LINE = 4096 };
+
+struct fixed_answer {
+    const void *text; /* NULL: the usual answer */
+    size_t size;
+};
+
+struct call {
+    struct source source;
+    const char *backend; /* its name */
+    enum backend_mode mode;
+    const struct fixed_answer *fixed;
+    char line[2 * CALL_MAX_LINE]; /* received so far */
+    size_t size;
+    bool complete; /* a whole line has been received */
+    bool done;     /* the whole answer has been sent, or the call is closed */
+    char *answer;
+    size_t start, end;
+    double began, next; /* when it was accepted; when its next piece is due, or 0 */
+    double given_up;    /* when the server closed while the answer was held, or 0 */
+    struct call *link;
+};
+
+struct call *new_call(int fd, const char *backend, enum backend_mode mode,
+                      const struct fixed_answer *fixed);
+void free_call(struct call *c);
+
+bool is_open(const struct call *c);
+bool is_held(const struct call *c);
+/* Sends the next piece of an answer that is slow, trickles or is sent in pieces, if it is due. */
+void send_due_piece(struct call *c);
+/* Sends a held answer. With in_time, the machine is at fault if a correct server may have given
+ * up. */
+void release_call(struct call *c, bool in_time);
+void check_held_time(const struct call *c);
+
+#endif

@@ -1,0 +1,27 @@
+/* How a check waits for calls to the backends, and releases held answers. */
+#ifndef DRIVE_BACKEND_CONTROL_H
+#define DRIVE_BACKEND_CONTROL_H
+
+#include "drive/backend.h"
+#include "drive/process.h"
+
+/* Waits until n calls are held there; fails if the server sleeps without having made them. */
+void wait_for_calls(struct server *s, enum backend b, int n);
+/* The same, but also counts calls that the server has given up since: for so many that the first
+ * may be over when the last is made. */
+void wait_for_calls_made(struct server *s, enum backend b, int n);
+/* Waits until the server is seen waiting for a connection to this backend. */
+void wait_connecting(struct server *s, enum backend b);
+
+/* Answers the held call with this request; or all that are held, and returns how many. */
+void release(enum backend b, const char *words);
+int release_all(enum backend b);
+/* The same when the server may have given up: nothing waits for the answers any more. */
+int release_late(enum backend b);
+
+/* Waits until the server has closed all its connections to this backend. */
+void expect_no_calls_open(struct server *s, enum backend b);
+/* The same for all three, and for calls that a search would still begin: the server is asleep. */
+void expect_searches_finished(struct server *s);
+
+#endif

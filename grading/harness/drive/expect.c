@@ -1,0 +1,247 @@
+#include "drive/expect.h"
+#include "core/clock.h"
+#include "core/report.h"
+#include "drive/inspect.h"
+#include "drive/names.h"
+#include "drive/wait_loop.h"
+#include "observe/resources.h"
+#include "observe/sockets.h"
+#include "observe/syscalls.h"
+#include "observe/tasks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool workers_block;
+
+/* Also returns when the server is spinning: idle_is_free reports that. */
+void wait_asleep(struct server *s)
+{
+    enum { MAX_NAPS = 10 }; /* in a row: then it is a server that polls */
+    struct wait w = begin_wait(s);
+    for (int naps = 0; naps < MAX_NAPS && !all_asleep_at_once(s) && continue_wait(&w);
+         naps = all_asleep(s) ? naps + 1 : 0)
+        if (is_spinning(&w))
+            break;
+    if (has_ended(s))
+        fail_check(s, "the server blocked in a system call, since nothing is happening",
+                   "the server ended: %s", describe_ending(s));
+    process_pending();
+}
+
+/* Reading /proc/PID/fd holds a reference to each file for a moment. If the server closes one just
+ * then, it stays open that long, and stays in the epoll set: an event may arrive for what the
+ * server has freed. So descriptors are inspected only while the server sleeps, or if it never does.
+ */
+static bool may_inspect_descriptors(struct server *s, const struct wait *w)
+{
+    return all_asleep(s) || is_spinning(w);
+}
+
+/* ---- where threads wait ------------------------------------------------------------------ */
+
+/* The client that a call reads from or writes to, as its port; 0 for none. */
+static int client_port(const struct task *task)
+{
+    const struct connection *c = connection_of(task->pid, (int)task->arg[0]);
+    return c != NULL && c->state != STATE_LISTEN ? c->remote : 0;
+}
+
+/* select, poll and epoll_wait name no client: whoever waits in them may wait for every client whose
+ * socket it has. */
+static bool is_reading_from(const struct task *task, struct peer *client)
+{
+    enum call_kind kind = call_kind(task->call);
+    return task->state == 'S' &&
+           ((kind == CALL_READS && client_port(task) == client->port) ||
+            (kind == CALL_POLLS && has_connection_to(task->pid, client->port)));
+}
+
+/* The process with a thread that reads from this client, or -1. */
+static pid_t process_reading_from(struct server *s, struct peer *client)
+{
+    const struct task *tasks;
+    read_connections();
+    int n = read_all_tasks(s->pid, &tasks);
+    for (int i = n - 1; i >= 0; i--) /* children first */
+        if (is_reading_from(&tasks[i], client))
+            return tasks[i].pid;
+    return -1;
+}
+
+static const double MAX_READING_SECONDS = 3;
+
+/* A server that waits in some other way is not the concern here, so the check continues after some
+ * seconds. */
+void wait_reading_from(struct server *s, struct peer *client)
+{
+    struct wait w = begin_wait(s);
+    while (!(may_inspect_descriptors(s, &w) && process_reading_from(s, client) != -1) &&
+           continue_wait(&w) && now() - w.since < MAX_READING_SECONDS)
+        ;
+}
+
+void wait_to_be_read(struct server *s, struct peer *client, size_t size)
+{
+    struct wait w = begin_wait(s);
+    while (unread_from(s, client) < size && continue_wait(&w) &&
+           now() - w.since < MAX_READING_SECONDS)
+        ;
+}
+
+pid_t process_serving(struct server *s, struct peer *client)
+{
+    struct wait w = begin_wait(s);
+    char expected[100];
+    do {
+        pid_t pid = may_inspect_descriptors(s, &w) ? process_reading_from(s, client) : -1;
+        if (pid != -1)
+            return pid;
+    } while (continue_wait(&w));
+    snprintf(expected, sizeof expected, "a process waiting in recv for %s", client->name);
+    fail_check(s, expected, "none; %s", w.why);
+}
+
+static bool all_waiting_in(struct server *s, const char *call)
+{
+    const struct task *tasks;
+    int n = read_all_tasks(s->pid, &tasks);
+    for (int i = 0; i < n; i++) {
+        const char *name = call_name(tasks[i].call);
+        if (!is_asleep(&tasks[i], s->pid) || name == NULL || strcmp(name, call) != 0)
+            return false;
+    }
+    return n > 0;
+}
+
+void expect_waiting_in(struct server *s, const char *call)
+{
+    struct wait w = begin_wait(s);
+    char expected[100];
+    while (!all_waiting_in(s, call))
+        if (!continue_wait(&w)) {
+            snprintf(expected, sizeof expected, "the server waiting in %s, and nowhere else", call);
+            if (has_ended(s) || all_asleep(s))
+                fail_check(s, expected, "it waits elsewhere; %s", w.why);
+            set_hint("The loop spins: the call that should wait returns at once, every time. Which "
+                     "descriptor is ready, and why does nothing handle it?",
+                     "make run                    # and in a second terminal:\n"
+                     "sleep 5 | nc 127.0.0.1 9000 &\n"
+                     "timeout 1 strace -p $(pgrep -nf 'server 9000') 2>&1 | tail -n 20");
+            fail_check(s, expected, "it does not wait at all; %s", w.why);
+        }
+    process_pending();
+}
+
+/* Is it blocked where it can serve no client? A lock is held for a moment only, and is allowed. */
+static bool sleeps_elsewhere(struct server *s, const struct task *task)
+{
+    bool serves_clients = !workers_block || task->tid == s->pid;
+    return serves_clients && task->state == 'S' && task->call != -1 && !is_epoll_wait(task->call) &&
+           call_kind(task->call) != CALL_WAITS;
+}
+
+void expect_loops_waiting(struct server *s)
+{
+    static const char expected[] = "the thread that serves the clients waits in epoll_wait only";
+    struct wait w = begin_wait(s);
+    for (;;) {
+        const struct task *tasks;
+        bool asleep = true;
+        int n = read_all_tasks(s->pid, &tasks);
+        for (int i = 0; i < n; i++) {
+            if (sleeps_elsewhere(s, &tasks[i]))
+                fail_check(s, expected, "it is blocked in a different call");
+            asleep &= is_asleep(&tasks[i], s->pid);
+        }
+        if ((asleep && n > 0) || is_spinning(&w))
+            return;
+        if (!continue_wait(&w))
+            fail_check(s, expected, "it does not; %s", w.why);
+    }
+}
+
+/* ---- processes and descriptors ----------------------------------------------------------- */
+
+void expect_own_sockets_only(struct server *s, struct peer *client)
+{
+    pid_t pid = process_serving(s, client);
+    char expected[100], name[300];
+    snprintf(expected, sizeof expected, "no socket in %s's process but its own", client->name);
+    read_connections();
+    for (int fd = 0; fd < 1024; fd++) {
+        const struct connection *c = connection_of(pid, fd);
+        if (c == NULL || c->remote == client->port)
+            continue;
+        name_descriptor(name, sizeof name, pid, fd);
+        fail_check(s, expected, "descriptor %d is also open there: %s", fd, name);
+    }
+}
+
+static int living_children(struct server *s)
+{
+    const struct task *tasks;
+    int n = read_all_tasks(s->pid, &tasks), living = 0;
+    for (int i = 0; i < n; i++)
+        living += tasks[i].pid != s->pid && !is_dead(&tasks[i]);
+    return living;
+}
+
+void wait_children_ended(struct server *s)
+{
+    struct wait w = begin_wait(s);
+    while (living_children(s) > 0)
+        if (!continue_wait(&w) && living_children(s) > 0)
+            fail_check(s, "each child ends when its client has left", "%d are still running; %s",
+                       living_children(s), w.why);
+}
+
+static void expect_count(struct server *s, int (*count)(struct server *), const char *what, int n,
+                         const char *why)
+{
+    struct wait w = begin_wait(s);
+    char expected[200];
+    for (int have; (have = count(s)) != n;)
+        if (!continue_wait(&w)) {
+            snprintf(expected, sizeof expected, "%d %s: %s", n, what, why);
+            fail_check(s, expected, "%d %s; %s", have, what, w.why);
+        }
+}
+
+void expect_threads(struct server *s, int n, const char *why)
+{
+    expect_count(s, count_threads, n == 1 ? "thread" : "threads", n, why);
+}
+
+void expect_processes(struct server *s, int n, const char *why)
+{
+    expect_count(s, count_processes, n == 1 ? "process" : "processes", n, why);
+}
+
+static void add_descriptor_evidence(struct server *s)
+{
+    enum { MAX_DESCRIPTORS_READ = 4096, MAX_LINES = 8 };
+    read_connections();
+    for (int fd = 0, lines = 0; fd < MAX_DESCRIPTORS_READ && lines < MAX_LINES; fd++) {
+        char target[8], name[300];
+        if (read_descriptor(s->pid, fd, target, sizeof target) <= 0)
+            continue;
+        name_descriptor(name, sizeof name, s->pid, fd);
+        evidence("descriptor %d: %s", fd, name);
+        lines++;
+    }
+}
+
+void expect_descriptors(struct server *s, int most, const char *why)
+{
+    struct wait w = begin_wait(s);
+    for (int n; !may_inspect_descriptors(s, &w) || (n = count_descriptors(s)) > most;)
+        if (!continue_wait(&w) && (n = count_descriptors(s)) > most) {
+            char expected[200];
+            snprintf(expected, sizeof expected, "%d open descriptors: %s", most, why);
+            add_descriptor_evidence(s);
+            fail_check(s, expected, "%d open descriptors; %s", n, w.why);
+        } else if (w.over) {
+            return;
+        }
+}

@@ -1,0 +1,63 @@
+#include "drive/idle.h"
+#include "core/clock.h"
+#include "core/report.h"
+#include "drive/inspect.h"
+#include "drive/wait_loop.h"
+
+#include <stdio.h>
+
+/* A stretch, and how long to wait for one. A correct server does nothing at all, but now and then
+ * the kernel may still deliver something that is queued; a loop that spins never pauses. */
+static const double STRETCH_SECONDS = 0.2, MAX_SECONDS = 4, MAX_SECONDS_WHEN_HELD = 0.7;
+
+/* Waits for such a stretch. NULL when there was one, else what there was instead. */
+static const char *find_activity(struct server *s, uint64_t echo)
+{
+    static char text[160];
+    const double most = calls_are_held() ? MAX_SECONDS_WHEN_HELD : MAX_SECONDS;
+    uint64_t cpu_before = cpu_time(s), runs_before = times_run(s), all_used = 0, all_runs = 0;
+    double begin = now(), start = begin, inspected; /* an inspection takes time itself */
+    do {
+        struct wait w = begin_wait(s);
+        continue_wait(&w);
+        inspected = now();
+        if (has_ended(s)) {
+            snprintf(text, sizeof text, "the server ended: %s", describe_ending(s));
+            return text;
+        }
+        uint64_t used = cpu_time(s) - cpu_before, runs = times_run(s) - runs_before;
+        /* And asleep: a thread that is ready to run, but waits for a CPU, is not idle. */
+        if (used <= 10 * echo && runs <= 1 && all_asleep(s))
+            continue;
+        start = now();
+        cpu_before += used;
+        runs_before += runs;
+        /* When a process or a thread has ended, what it used is no longer in the sum. */
+        all_used += used < UINT64_MAX / 2 ? used : 0;
+        all_runs += runs < UINT64_MAX / 2 ? runs : 0;
+        if (start - begin > most) {
+            snprintf(text, sizeof text,
+                     "it is not idle: in %.1f s it woke %llu times and used %.2f ms of CPU time",
+                     start - begin, (unsigned long long)all_runs, (double)all_used / 1e6);
+            return text;
+        }
+    } while (inspected - start < STRETCH_SECONDS);
+    return NULL;
+}
+
+bool is_idle(struct server *s, uint64_t echo)
+{
+    return find_activity(s, echo) == NULL;
+}
+
+void expect_idle(struct server *s, uint64_t echo, const char *when)
+{
+    char expected[200];
+    const char *activity = find_activity(s, echo);
+    if (activity == NULL)
+        return;
+    snprintf(expected, sizeof expected,
+             "the server asleep %s: %.1f s with at most one wakeup and %.2f ms of CPU time", when,
+             STRETCH_SECONDS, (double)echo * 10 / 1e6);
+    fail_check(s, expected, "%s", activity);
+}

@@ -1,0 +1,123 @@
+#include "drive/inspect.h"
+#include "core/report.h"
+#include "observe/resources.h"
+#include "observe/sockets.h"
+#include "observe/syscalls.h"
+#include "observe/tasks.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+int count_threads(struct server *s)
+{
+    const struct task *tasks;
+    int n = read_all_tasks(s->pid, &tasks), alive = 0;
+    for (int i = 0; i < n; i++)
+        alive += !is_dead(&tasks[i]);
+    return alive;
+}
+
+int count_processes(struct server *s)
+{
+    static pid_t pids[MAX_PROCESSES_READ];
+    return read_processes(s->pid, pids, MAX_PROCESSES_READ);
+}
+
+int count_descriptors(struct server *s)
+{
+    return read_descriptor_count(s->pid);
+}
+
+int count_mappings(struct server *s)
+{
+    return read_mapping_count(s->pid);
+}
+
+uint64_t cpu_time(struct server *s)
+{
+    return read_cpu_time(s->pid);
+}
+
+uint64_t memory_of(struct server *s)
+{
+    return read_memory(s->pid);
+}
+
+bool all_asleep(struct server *s)
+{
+    return all_tasks_asleep(s->pid);
+}
+
+uint64_t times_run(struct server *s)
+{
+    return read_times_run(s->pid);
+}
+
+/* A thread that was asleep twice, and on no CPU since before the first time, slept throughout. */
+bool all_asleep_at_once(struct server *s)
+{
+    uint64_t before = times_run(s);
+    return all_asleep(s) && all_asleep(s) && times_run(s) == before;
+}
+
+static bool any_thread_in(struct server *s, enum call_kind kind)
+{
+    const struct task *tasks;
+    int n = read_all_tasks(s->pid, &tasks);
+    for (int i = 0; i < n; i++)
+        if (call_kind(tasks[i].call) == kind)
+            return true;
+    return false;
+}
+
+bool waits_in_multiplexer(struct server *s)
+{
+    return any_thread_in(s, CALL_POLLS);
+}
+
+bool is_sending(struct server *s)
+{
+    return any_thread_in(s, CALL_WRITES);
+}
+
+bool holds_connection_of(struct server *s, struct peer *client)
+{
+    read_connections();
+    const struct connection *c = find_connection(s->port, client->port);
+    return c != NULL && c->inode != 0; /* in the backlog it has no inode yet */
+}
+
+struct sent sent_to(struct server *s, struct peer *client)
+{
+    read_connections();
+    const struct connection *servers = find_connection(s->port, client->port);
+    const struct connection *clients = find_connection(client->port, s->port);
+    if (servers == NULL || clients == NULL)
+        fail_check(s, "an open connection", "the server had closed the connection to %s",
+                   client->name);
+    return (struct sent){.least = clients->to_read, .most = clients->to_read + servers->to_send};
+}
+
+size_t unread_from(struct server *s, struct peer *client)
+{
+    read_connections();
+    const struct connection *c = find_connection(s->port, client->port);
+    return c != NULL ? c->to_read : 0;
+}
+
+void share_one_cpu(struct server *s)
+{
+    const struct task *tasks;
+    cpu_set_t allowed, one;
+    int cpu = 0, n = read_all_tasks(s->pid, &tasks);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == -1)
+        grader_error("sched_getaffinity: %s", strerror(errno));
+    while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &allowed))
+        cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    for (int i = 0; i < n; i++)
+        sched_setaffinity(tasks[i].tid, sizeof one, &one);
+}

@@ -1,0 +1,97 @@
+#include "drive/launch.h"
+#include "core/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+const char *server_program, *faults_library;
+bool without_valgrind;
+
+static struct rlimit descriptors_given;
+
+void raise_descriptor_limit(void)
+{
+    getrlimit(RLIMIT_NOFILE, &descriptors_given);
+    setrlimit(RLIMIT_NOFILE,
+              &(struct rlimit){descriptors_given.rlim_max, descriptors_given.rlim_max});
+}
+
+/* Leaves the server no descriptor of the harness but its two outputs. */
+static bool set_up_descriptors(const struct server_options *options, int out, int err)
+{
+    int null = open("/dev/null", O_RDONLY);
+    if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
+        return false;
+    close_range(3, ~0U, 0);
+    struct rlimit limit = descriptors_given;
+    if (options->descriptors == MAX_DESCRIPTORS || options->taken > 0)
+        limit.rlim_cur = limit.rlim_max;
+    else if (options->descriptors > 0)
+        limit.rlim_cur = limit.rlim_max = (rlim_t)options->descriptors;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+        return false;
+    for (int fd = 3; fd < options->taken; fd++)
+        if (dup2(0, fd) == -1)
+            return false;
+    return true;
+}
+
+static void set_up_environment(const struct server_options *options)
+{
+    unsetenv("LD_PRELOAD");
+    unsetenv("FAULTS");
+    unsetenv("VALGRIND_OPTS");
+    /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
+    if (options->faults != NULL || options->under != HELGRIND)
+        setenv("LD_PRELOAD", faults_library, 1);
+    if (options->faults != NULL)
+        setenv("FAULTS", options->faults, 1);
+}
+
+/* --vgdb=no: a killed valgrind would leave its pipes in /tmp.
+ * Only definite and indirect leaks: the memory of a detached thread that is just ending is
+ * "possibly" lost. */
+static const char *const plain[] = {NULL};
+static const char *const memcheck[] = {"valgrind",
+                                       "--log-fd=2",
+                                       "--vgdb=no",
+                                       "--leak-check=full",
+                                       "--show-leak-kinds=definite,indirect",
+                                       "--errors-for-leak-kinds=definite,indirect",
+                                       "--track-fds=yes",
+                                       "--num-callers=6",
+                                       NULL};
+static const char *const helgrind[] = {"valgrind",   "--tool=helgrind", "--vgdb=no",
+                                       "--log-fd=2", "--num-callers=6", NULL};
+static const char *const *const tools[] = {
+    [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind};
+
+_Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err)
+{
+    enum { MAX_ARGUMENTS = 24 };
+    const char *argv[MAX_ARGUMENTS] = {0};
+    int n = 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!sandbox_is_used() && getppid() != parent) /* a sandbox ends with its creator anyway */
+        _exit(127);
+    setpgid(0, 0); /* a server that signals its group must not signal the grader */
+    if (!set_up_descriptors(options, out, err))
+        _exit(127);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    signal(SIGPIPE, SIG_DFL);
+    set_up_environment(options);
+    for (const char *const *a = tools[options->under]; *a != NULL; a++)
+        argv[n++] = *a;
+    argv[n++] = server_program;
+    for (const char *const *a = options->argv; *a != NULL && n < MAX_ARGUMENTS - 1; a++)
+        argv[n++] = *a;
+    execvp(argv[0], (char *const *)argv);
+    dprintf(2, "harness: cannot run %s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}

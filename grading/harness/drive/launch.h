@@ -1,0 +1,37 @@
+/* How the server's process is set up: arguments, limits, faults, valgrind. */
+#ifndef DRIVE_LAUNCH_H
+#define DRIVE_LAUNCH_H
+
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+enum under { PLAIN, MEMCHECK, HELGRIND };
+
+struct server_options {
+    char unused;             /* lets start_server() have no arguments */
+    enum under under;        /* the tool that it runs under; PLAIN: none */
+    const char *faults;      /* see faults.c: "short_send=7,short_recv=100,eintr=2" */
+    const char *const *argv; /* arguments instead of "0"; ends with NULL */
+    int descriptors;        /* RLIMIT_NOFILE, soft and hard; MAX_DESCRIPTORS: as many as possible */
+    int taken;              /* /dev/null is open on all descriptors from 3 to below this one */
+    bool may_fail_to_start; /* do not wait for "listening on" */
+    bool backends;          /* labs 6 to 8: its arguments include the ports of the backends */
+};
+
+#define MAX_DESCRIPTORS (-1)
+
+/* Set once, from the command line. */
+extern const char *server_program; /* the path of the server under test */
+extern const char *faults_library; /* the path of faults.so */
+extern bool without_valgrind;      /* the server was built with sanitizers instead */
+
+/* Raises this process's limit of descriptors, which a thousand clients need; servers get back the
+ * one that was given. */
+void raise_descriptor_limit(void);
+
+/* In a child process: becomes the server, with these files as its outputs. `parent` is the process
+ * it must not outlive. */
+_Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err);
+
+#endif

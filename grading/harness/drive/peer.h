@@ -1,0 +1,45 @@
+/* A client: a socket of the harness's own, or the real nc. */
+#ifndef DRIVE_PEER_H
+#define DRIVE_PEER_H
+
+#include "drive/buffer.h"
+#include "drive/process.h"
+
+enum peer_end { STILL_OPEN, GOT_FIN, GOT_RST };
+
+/* A client is called client A, B, C ... in the order in which they connect. */
+struct peer {
+    struct source in;  /* its socket, or nc's standard output */
+    struct source out; /* nc's standard input; a socket is written to through `in` */
+    struct server *server;
+    bool is_nc, not_reading;
+    pid_t nc;
+    char name[24];
+    int port;
+    struct buffer inbox, outbox;
+    size_t sent, received; /* bytes, in total */
+    enum peer_end end;     /* what the server did */
+    bool broken;           /* sending failed: the server has closed the connection */
+    bool half_closed, closed;
+    struct peer *next;
+};
+
+struct peer *new_peer(struct server *s);
+int count_peers(void);
+/* For a new server the names begin again. */
+void restart_peer_names(void);
+
+/* The name of the peer with this local port; NULL if there is none. */
+const char *peer_name_at(int port);
+/* "which has sent nothing", or NULL. */
+const char *peer_state_at(int port);
+
+void update_peer(struct peer *p); /* watches its descriptors for what it can do now */
+void send_some(struct peer *p);   /* as much of its outbox as fits */
+
+/* half-close: sends FIN, still receives */
+void finish_saying(struct peer *p);
+void hang_up(struct peer *p); /* closes: FIN, and a reset if anything arrives later */
+void reset(struct peer *p);   /* RST */
+
+#endif

@@ -1,0 +1,153 @@
+#include "drive/peer_receive.h"
+#include "core/report.h"
+#include "core/text.h"
+#include "drive/peer_send.h"
+#include "drive/wait_loop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void stop_reading(struct peer *p)
+{
+    asked("%s stops reading", p->name);
+    p->not_reading = true;
+    update_peer(p);
+}
+
+void resume_reading(struct peer *p)
+{
+    asked("%s resumes reading", p->name);
+    p->not_reading = false;
+    update_peer(p);
+}
+
+size_t heard(const struct peer *p)
+{
+    return buffered(&p->inbox);
+}
+
+static const char *received_so_far(const struct peer *p)
+{
+    return p->inbox.data + p->inbox.start;
+}
+
+/* Fails: of the `size` bytes expected, the first `same` have been received and nothing or something
+ * different follows. `end` says why nothing more will follow; NULL if something different has been
+ * received. */
+static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size, size_t same,
+                                   const char *end)
+{
+    char expected[400];
+    if (size <= QUOTED_SIZE)
+        snprintf(expected, sizeof expected, "%s back to %s", quoted(data, size, 0), p->name);
+    else
+        snprintf(expected, sizeof expected, "%zu bytes back to %s; around byte %zu: %s", size,
+                 p->name, same + 1, quoted(data, size, same));
+    const char *received = received_so_far(p);
+    size_t count = buffered(&p->inbox);
+    if (end == NULL && size <= QUOTED_SIZE)
+        fail_check(p->server, expected, "%s, which differs from byte %zu on",
+                   quoted(received, count, same), same + 1);
+    if (end == NULL)
+        fail_check(p->server, expected, "different bytes from byte %zu on: %s", same + 1,
+                   quoted(received, count, same));
+    bool closed = p->end != STILL_OPEN;
+    if (same == 0)
+        fail_check(p->server, expected, "%s%s", closed ? "nothing, then " : "nothing; ", end);
+    fail_check(p->server, expected, "only the first %zu bytes: %s, then %s%s", same,
+               quoted(received, same, same - 1), closed ? "" : "nothing; ", end);
+}
+
+static const char *describe_end(enum peer_end end)
+{
+    return end == GOT_FIN ? "end-of-file (FIN)" : end == GOT_RST ? "a reset (RST)" : NULL;
+}
+
+void hear_bytes(struct peer *p, const void *data, size_t size)
+{
+    const char *wanted = data;
+    size_t same = 0;
+    struct wait w = begin_wait(p->server);
+    for (;;) {
+        size_t n = buffered(&p->inbox) < size ? buffered(&p->inbox) : size;
+        while (same < n && received_so_far(p)[same] == wanted[same])
+            same++;
+        if (same == size)
+            break;
+        if (same < n)
+            fail_to_hear(p, wanted, size, same, NULL);
+        const char *end = describe_end(p->end);
+        if (end == NULL && continue_wait(&w))
+            continue;
+        if (buffered(&p->inbox) > n || (p->end != STILL_OPEN && end == NULL))
+            continue; /* it arrived at the last moment */
+        fail_to_hear(p, wanted, size, same, end != NULL ? end : w.why);
+    }
+    if (size <= QUOTED_SIZE)
+        asked("%s receives %s", p->name, quoted(data, size, 0));
+    else
+        asked("%s receives all %zu bytes", p->name, size);
+    p->inbox.start += size;
+}
+
+void hear(struct peer *p, const char *text)
+{
+    hear_bytes(p, text, strlen(text));
+}
+
+void hear_long_text(struct peer *p, size_t size)
+{
+    enum { PIECE = 64 * 1024 };
+    static char text[PIECE];
+    struct asked_text before = save_asked();
+    for (size_t offset = 0, part; offset < size; offset += part) {
+        part = size - offset < PIECE ? size - offset : PIECE;
+        fill_text(text, offset, part);
+        hear_bytes(p, text, part);
+    }
+    restore_asked(&before);
+    asked("%s receives all %zu bytes", p->name, size);
+}
+
+void say_and_hear(struct peer *p, const char *text, int times)
+{
+    struct asked_text before = save_asked();
+    for (int i = 0; i < times; i++) {
+        say(p, text);
+        hear(p, text);
+    }
+    restore_asked(&before);
+    asked("%s sends %s and receives it back, %d times", p->name, quoted(text, strlen(text), 0),
+          times);
+}
+
+static void expect_end(struct peer *p, bool reset_allowed)
+{
+    char expected[120];
+    const char *end = reset_allowed ? "end-of-file or a reset" : "end-of-file (FIN)";
+    snprintf(expected, sizeof expected, "%s%s for %s, and no more bytes",
+             p->received > 0 ? "then " : "", end, p->name);
+    struct wait w = begin_wait(p->server);
+    for (;;) {
+        if (buffered(&p->inbox) > 0)
+            fail_check(p->server, expected, "%zu more bytes: %s", buffered(&p->inbox),
+                       quoted(received_so_far(p), buffered(&p->inbox), 0));
+        if (p->end == GOT_RST && !reset_allowed)
+            fail_check(p->server, expected, "a reset (RST)");
+        if (p->end != STILL_OPEN)
+            break;
+        if (!continue_wait(&w) && p->end == STILL_OPEN && buffered(&p->inbox) == 0)
+            fail_check(p->server, expected, "the connection stays open; %s", w.why);
+    }
+    asked("%s receives %s", p->name, end);
+}
+
+void hear_end(struct peer *p)
+{
+    expect_end(p, false);
+}
+
+void hear_eof_or_reset(struct peer *p)
+{
+    expect_end(p, true);
+}

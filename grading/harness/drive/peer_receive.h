@@ -1,0 +1,21 @@
+/* What a client receives. */
+#ifndef DRIVE_PEER_RECEIVE_H
+#define DRIVE_PEER_RECEIVE_H
+
+#include "drive/peer.h"
+
+void stop_reading(struct peer *p);
+void resume_reading(struct peer *p);
+
+/* Each waits for exactly this, and fails on the first byte that differs. */
+void hear(struct peer *p, const char *text);
+void hear_bytes(struct peer *p, const void *data, size_t size);
+void hear_long_text(struct peer *p, size_t size);
+void say_and_hear(struct peer *p, const char *text, int times);
+
+void hear_end(struct peer *p);          /* FIN and nothing before it; a reset is a failure */
+void hear_eof_or_reset(struct peer *p); /* FIN or RST, and nothing before it */
+
+size_t heard(const struct peer *p); /* bytes received that no hear() has consumed */
+
+#endif

@@ -1,0 +1,131 @@
+#include "drive/process.h"
+#include "core/report.h"
+#include "core/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_OUTPUT = 64 * OUTPUT_SIZE }; /* a server that prints more prints without end */
+
+static struct server *latest;
+
+/* ---- output ------------------------------------------------------------------------------ */
+
+static void keep(struct output *o, const char *data, size_t size)
+{
+    if (o->keep_last && o->size + size > OUTPUT_SIZE) {
+        size_t excess = o->size + size - OUTPUT_SIZE;
+        memmove(o->text, o->text + excess, o->size - excess);
+        o->size -= excess;
+    }
+    if (size > OUTPUT_SIZE - o->size)
+        size = OUTPUT_SIZE - o->size;
+    memcpy(o->text + o->size, data, size);
+    o->size += size;
+    o->text[o->size] = '\0';
+}
+
+/* Reads once; true while more may follow. */
+static bool read_some(struct output *o)
+{
+    char piece[4096];
+    ssize_t n = read(o->source.fd, piece, sizeof piece);
+    if (n == -1)
+        return errno == EINTR;
+    if (n == 0) {
+        unwatch(&o->source);
+        return false;
+    }
+    o->total += (size_t)n;
+    keep(o, piece, (size_t)n);
+    if (o->total > MAX_OUTPUT)
+        fail_check(o->server, "little output: the \"listening on\" line, and one at the end",
+                   "more than %d bytes on standard %s, such as %s", MAX_OUTPUT,
+                   o->keep_last ? "error" : "output", quoted(o->text, o->size, 0));
+    return true;
+}
+
+static void on_output(struct source *source, uint32_t events)
+{
+    (void)events;
+    read_some((struct output *)((char *)source - offsetof(struct output, source)));
+}
+
+static void open_output(struct server *s, struct output *o, int fd, bool keep_last)
+{
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    o->server = s;
+    o->keep_last = keep_last;
+    o->source.fd = fd;
+    o->source.on_ready = on_output;
+    watch(&o->source, EPOLLIN);
+}
+
+/* ---- the process ------------------------------------------------------------------------- */
+
+struct server *new_server(pid_t pid, int out, int err)
+{
+    struct server *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        grader_error("out of memory");
+    s->pid = pid;
+    open_output(s, &s->out, out, false);
+    open_output(s, &s->err, err, true);
+    s->previous = latest;
+    latest = s;
+    return s;
+}
+
+struct server *latest_server(void)
+{
+    return latest;
+}
+
+int port_of(const struct server *s)
+{
+    return s->port;
+}
+
+pid_t pid_of(const struct server *s)
+{
+    return s->pid;
+}
+
+bool under_valgrind(const struct server *s)
+{
+    return s->valgrind;
+}
+
+const char *standard_error_of(struct server *s)
+{
+    return s->err.text;
+}
+
+bool has_ended(struct server *s)
+{
+    if (!s->ended && waitpid(s->pid, &s->status, WNOHANG) == s->pid) {
+        s->ended = true;
+        while (s->out.source.events != 0 && read_some(&s->out))
+            ;
+        while (s->err.source.events != 0 && read_some(&s->err))
+            ;
+    }
+    return s->ended;
+}
+
+const char *describe_ending(struct server *s)
+{
+    static char text[64];
+    if (WIFSIGNALED(s->status))
+        snprintf(text, sizeof text, "killed by SIG%s", sigabbrev_np(WTERMSIG(s->status)));
+    else
+        snprintf(text, sizeof text, "exit status %d", WEXITSTATUS(s->status));
+    return text;
+}

@@ -1,0 +1,47 @@
+/* The process of the server under test: what it prints, and how it ends. */
+#ifndef DRIVE_PROCESS_H
+#define DRIVE_PROCESS_H
+
+#include "drive/event_loop.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { OUTPUT_SIZE = 64 * 1024 }; /* what is kept of each output */
+
+/* Standard output, of which the first bytes are kept, or standard error, of which the last are. */
+struct output {
+    struct source source;
+    struct server *server;
+    bool keep_last;
+    char text[OUTPUT_SIZE + 1];
+    size_t size, total;
+};
+
+struct server {
+    pid_t pid;
+    int port;
+    bool valgrind; /* it runs under memcheck or helgrind */
+    struct output out, err;
+    size_t listening_line; /* its length */
+    bool frozen;
+    bool ended;
+    int status;
+    struct server *previous;
+};
+
+/* Takes over the ends of the pipes from which the server's output is read. */
+struct server *new_server(pid_t pid, int out, int err);
+struct server *latest_server(void);
+
+int port_of(const struct server *s);
+pid_t pid_of(const struct server *s);
+bool under_valgrind(const struct server *s);
+
+/* What it has printed on standard error so far, the last 64 KiB; owned by the server. */
+const char *standard_error_of(struct server *s);
+
+bool has_ended(struct server *s);              /* reaps it, if so */
+const char *describe_ending(struct server *s); /* "exit status 1", "killed by SIGPIPE" */
+
+#endif

@@ -1,0 +1,181 @@
+#include "drive/server.h"
+#include "core/report.h"
+#include "core/sandbox.h"
+#include "core/text.h"
+#include "drive/backend.h"
+#include "drive/peer.h"
+#include "drive/wait_loop.h"
+#include "observe/sockets.h"
+#include "observe/tasks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- starting ---------------------------------------------------------------------------- */
+
+/* If exec itself failed, or valgrind before the server's first instruction, the machine is at
+ * fault. */
+static void check_exec(struct server *s)
+{
+    const char *fatal = strstr(s->err.text, "harness: cannot run");
+    if (fatal == NULL && s->valgrind)
+        fatal = strstr(s->err.text, "valgrind: ");
+    if (fatal != NULL)
+        grader_error("%.*s", (int)strcspn(fatal, "\n"), fatal);
+}
+
+static void check_listening_socket(struct server *s)
+{
+    enum listening where = listening_at(s->port);
+    char expected[80];
+    snprintf(expected, sizeof expected, "a listening socket on 127.0.0.1, port %d, as printed",
+             s->port);
+    if (where == NOWHERE)
+        fail_check(s, expected, "nothing listens there");
+    if (where == ON_OTHER_ADDRESS)
+        fail_check(s, expected, "one that other machines can reach, too (INADDR_ANY?)");
+}
+
+static void wait_until_it_listens(struct server *s)
+{
+    static const char expected[] = "the line \"listening on 127.0.0.1:PORT\" on standard output";
+    struct wait w = begin_wait(s);
+    const char *newline;
+    int length = 0;
+    while ((newline = strchr(s->out.text, '\n')) == NULL && s->out.size < OUTPUT_SIZE)
+        if (!continue_wait(&w) && strchr(s->out.text, '\n') == NULL) {
+            if (has_ended(s))
+                check_exec(s);
+            if (s->out.size == 0)
+                fail_check(s, expected, "nothing; %s", w.why);
+            fail_check(s, expected, "%s, then nothing; %s", quoted(s->out.text, s->out.size, 0),
+                       w.why);
+        }
+    size_t size = newline != NULL ? (size_t)(newline - s->out.text) + 1 : s->out.size;
+    sscanf(s->out.text, "listening on 127.0.0.1:%5d%n", &s->port, &length);
+    if (length == 0 || (size_t)length + 1 != size || s->port <= 0)
+        fail_check(s, expected, "%s", quoted(s->out.text, size, 0));
+    s->listening_line = size;
+    check_listening_socket(s);
+}
+
+static void report_start(const struct server_options *options)
+{
+    static const char *const tools[] = {
+        [PLAIN] = "", [MEMCHECK] = " under memcheck", [HELGRIND] = " under helgrind"};
+    char line[300] = "./server";
+    for (const char *const *a = options->argv; *a != NULL; a++)
+        snprintf(line + strlen(line), sizeof line - strlen(line), " %s", **a != '\0' ? *a : "''");
+    asked("%s is started%s%s%s", line, tools[options->under],
+          options->faults != NULL ? " with faults injected: " : "",
+          options->faults != NULL ? options->faults : "");
+    if (options->descriptors > 0)
+        asked("... with at most %d descriptors", options->descriptors);
+    if (options->taken > 0)
+        asked("... with all descriptors below %d in use", options->taken);
+}
+
+struct server *start_server_with(struct server_options options)
+{
+    static const char *const plain_arguments[] = {"0", NULL};
+    int out[2], err[2];
+    if (pipe2(out, O_CLOEXEC) == -1 || pipe2(err, O_CLOEXEC) == -1)
+        grader_error("cannot create pipes for the server: %s", strerror(errno));
+    clear_asked(); /* what earlier servers of this check were asked went well */
+    if (options.argv == NULL)
+        options.argv = options.backends ? backend_arguments() : plain_arguments;
+    if (without_valgrind)
+        options.under = PLAIN;
+    restart_peer_names();
+    report_start(&options);
+    pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();
+    if (pid == 0)
+        exec_server(&options, parent, out[1], err[1]);
+    if (pid == -1)
+        grader_error("fork: %s", strerror(errno));
+    close(out[1]);
+    close(err[1]);
+    struct server *s = new_server(pid, out[0], err[0]);
+    s->valgrind = options.under != PLAIN;
+    if (!options.may_fail_to_start)
+        wait_until_it_listens(s);
+    return s;
+}
+
+/* ---- stopping ---------------------------------------------------------------------------- */
+
+static struct ending wait_for_end(struct server *s, const char *expected)
+{
+    struct wait w = begin_wait(s);
+    while (!has_ended(s))
+        if (!continue_wait(&w) && !has_ended(s))
+            fail_check(s, expected, "it is still running; %s", w.why);
+    return (struct ending){.by_signal = WIFSIGNALED(s->status),
+                           .code = WIFSIGNALED(s->status) ? WTERMSIG(s->status)
+                                                          : WEXITSTATUS(s->status),
+                           .out = s->out.text + s->listening_line,
+                           .err = s->err.text};
+}
+
+struct ending ended(struct server *s)
+{
+    return wait_for_end(s, "the server ends by itself");
+}
+
+bool exited_by_fault(struct server *s, struct ending *e)
+{
+    struct wait w = begin_wait(s);
+    while (!has_ended(s))
+        if (!continue_wait(&w) && strstr(s->err.text, "FAULTS: SIGTERM") == NULL)
+            return false;
+        else if (w.over)
+            break;
+    *e = wait_for_end(s, "the server ends after SIGTERM, even if it arrives at the worst moment");
+    return true;
+}
+
+struct ending stop_server(struct server *s, int sig)
+{
+    char expected[64];
+    snprintf(expected, sizeof expected, "the server ends after SIG%s", sigabbrev_np(sig));
+    asked("the server receives SIG%s", sigabbrev_np(sig));
+    kill(s->pid, sig);
+    if (s->frozen)
+        thaw(s);
+    return wait_for_end(s, expected);
+}
+
+/* ---- freezing ---------------------------------------------------------------------------- */
+
+static bool is_stopped(const struct server *s)
+{
+    const struct task *tasks;
+    int n = read_all_tasks(s->pid, &tasks), running = 0;
+    for (int i = 0; i < n; i++)
+        running += tasks[i].pid == s->pid && tasks[i].state != 'T';
+    return n > 0 && running == 0;
+}
+
+void freeze(struct server *s)
+{
+    struct wait w = begin_wait(s);
+    asked("the server is stopped (SIGSTOP)");
+    kill(s->pid, SIGSTOP);
+    s->frozen = true;
+    while (!is_stopped(s))
+        if (!continue_wait(&w) && has_ended(s))
+            fail_check(s, "a running server", "%s", w.why);
+}
+
+void thaw(struct server *s)
+{
+    asked("the server continues (SIGCONT)");
+    kill(s->pid, SIGCONT);
+    s->frozen = false;
+}

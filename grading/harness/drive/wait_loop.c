@@ -1,0 +1,87 @@
+#include "drive/wait_loop.h"
+#include "core/clock.h"
+#include "observe/resources.h"
+#include "observe/tasks.h"
+
+#include <stdio.h>
+
+/* These matter for a failure only. A correct server on a busy machine needs a few milliseconds,
+ * rarely tenths of a second; no check passes or fails by how long something took. */
+#define ASLEEP_SECONDS 2.0
+static const double HELD_ASLEEP_SECONDS = 0.4, MAX_SECONDS = 20, VALGRIND_FACTOR = 5;
+/* A server that has used so much CPU time without doing what was asked is spinning. */
+static const double MAX_CPU_SECONDS = 3;
+enum { SPINNING_NANOSECONDS = 500 * 1000 * 1000 };
+
+/* An inspection costs a walk through /proc. */
+static const double INSPECTION_SECONDS = 0.05;
+
+static double asleep_seconds = ASLEEP_SECONDS;
+
+void set_calls_held(bool held)
+{
+    asleep_seconds = held ? HELD_ASLEEP_SECONDS : ASLEEP_SECONDS;
+}
+
+bool calls_are_held(void)
+{
+    return asleep_seconds < ASLEEP_SECONDS;
+}
+
+struct wait begin_wait(struct server *s)
+{
+    double start = now();
+    return (struct wait){.server = s,
+                         .asleep_seconds = asleep_seconds,
+                         .since = start,
+                         .quiet_since = start,
+                         .inspected = start,
+                         .cpu = UINT64_MAX,
+                         .cpu_at_start = UINT64_MAX};
+}
+
+/* The reason to give up is kept in one buffer: the check fails with it at once. */
+#define GIVE_UP(WAIT, ...)                                                                         \
+    (snprintf(why, sizeof why, __VA_ARGS__), (WAIT)->why = why, (WAIT)->over = true)
+static char why[160];
+
+static void inspect(struct wait *w, double time, double factor, bool served)
+{
+    pid_t pid = w->server->pid;
+    w->inspected = time;
+    uint64_t cpu = read_cpu_time(pid);
+    if (w->cpu_at_start == UINT64_MAX)
+        w->cpu_at_start = cpu;
+    double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
+    if (used > MAX_CPU_SECONDS * factor) {
+        GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
+    } else if (served || cpu != w->cpu || !all_tasks_asleep(pid)) {
+        w->cpu = cpu;
+        w->quiet_since = time;
+    } else if (time - w->quiet_since > w->asleep_seconds * factor) {
+        GIVE_UP(w, "the server had been asleep for %g seconds", w->asleep_seconds * factor);
+    }
+}
+
+bool continue_wait(struct wait *w)
+{
+    bool served = serve_sources(5);
+    run_periodic();
+    double time = now();
+    double factor = w->server != NULL && under_valgrind(w->server) ? VALGRIND_FACTOR : 1;
+    if (w->server != NULL && has_ended(w->server)) {
+        serve_sources(0); /* the last bytes that it sent */
+        GIVE_UP(w, "the server ended: %s", describe_ending(w->server));
+    } else if (time - w->since > MAX_SECONDS * factor) {
+        GIVE_UP(w, "%.0f seconds had passed", MAX_SECONDS * factor);
+    } else if (w->server != NULL && time - w->inspected > INSPECTION_SECONDS) {
+        inspect(w, time, factor, served);
+    }
+    return !w->over;
+}
+
+bool is_spinning(const struct wait *w)
+{
+    return w->cpu_at_start != UINT64_MAX &&
+           read_cpu_time(w->server->pid) > w->cpu_at_start + SPINNING_NANOSECONDS;
+}

@@ -1,0 +1,34 @@
+/*
+ * The one loop in which a check waits. It serves the peers, the backends and the server's output,
+ * and gives up when
+ *  - the server has ended, or
+ *  - every thread of the server has been blocked, without using CPU time, for two seconds, or
+ *  - the server has used three seconds of CPU time, or
+ *  - twenty seconds have passed (each is five times longer under valgrind).
+ */
+#ifndef DRIVE_WAIT_LOOP_H
+#define DRIVE_WAIT_LOOP_H
+
+#include "drive/process.h"
+
+struct wait {
+    struct server *server;
+    double since, quiet_since, inspected;
+    uint64_t cpu, cpu_at_start;
+    double asleep_seconds; /* after so long asleep, the server is waiting for what never happens */
+    bool over;             /* it gave up */
+    const char *why;       /* "the server had been asleep for 2 seconds" */
+};
+
+struct wait begin_wait(struct server *s);
+/* Serves everything for some milliseconds. False when it is time to give up. */
+bool continue_wait(struct wait *w);
+/* The server has used half a second of CPU time since the beginning: it will not sleep. */
+bool is_spinning(const struct wait *w);
+
+/* A server abandons a call to a backend after one second. So while calls are held, a server that
+ * sleeps is given 0.4 seconds instead of two. */
+void set_calls_held(bool held);
+bool calls_are_held(void);
+
+#endif

@@ -1,0 +1,144 @@
+#include "explain/evidence.h"
+#include "core/clock.h"
+#include "core/report.h"
+#include "core/text.h"
+#include "drive/names.h"
+#include "drive/peer.h"
+#include "observe/sockets.h"
+#include "observe/syscalls.h"
+#include "observe/tasks.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What is known of the client that a call reads from or writes to, or NULL. */
+static const char *client_state(const struct task *task)
+{
+    enum call_kind kind = call_kind(task->call);
+    if (kind != CALL_READS && kind != CALL_WRITES)
+        return NULL;
+    const struct connection *c = connection_of(task->pid, (int)task->arg[0]);
+    return c != NULL && c->state != STATE_LISTEN ? peer_state_at(c->remote) : NULL;
+}
+
+static void describe_task(char *text, size_t size, const struct task *task)
+{
+    char descriptor[300];
+    const char *call = call_name(task->call);
+    enum call_kind kind = call_kind(task->call);
+    if (task->state == 'Z')
+        snprintf(text, size, "ended, but not waited for (a zombie)");
+    else if (task->state == 'T' || task->state == 't')
+        snprintf(text, size, "stopped by a signal");
+    else if (task->call == -1)
+        snprintf(text, size, "running, not waiting in any system call");
+    else if (call == NULL)
+        snprintf(text, size, "in system call number %ld", task->call);
+    else if (kind == CALL_WAITS || (kind == CALL_POLLS && !is_epoll_wait(task->call)))
+        snprintf(text, size, "in %s", call);
+    else {
+        const char *state = client_state(task);
+        name_descriptor(descriptor, sizeof descriptor, task->pid, (int)task->arg[0]);
+        snprintf(text, size, "in %s(%s)%s%s", call, descriptor, state != NULL ? ", " : "",
+                 state != NULL ? state : "");
+    }
+}
+
+/* A line for each thread; neighbours that do the same share one. */
+static void add_task_lines(struct server *s)
+{
+    enum { MAX_LINES = 12 };
+    static char what[2][700];
+    const struct task *tasks;
+    int n = read_all_tasks(s->pid, &tasks), processes = 0, lines = 0;
+    for (int i = 0; i < n; i++)
+        processes += tasks[i].pid == tasks[i].tid;
+    const char *unit = processes > 1 ? "process" : "thread";
+    const char *units = processes > 1 ? "processes" : "threads";
+    for (int i = 0, alike; i < n; i += alike) {
+        describe_task(what[0], sizeof what[0], &tasks[i]);
+        for (alike = 1; i + alike < n; alike++) {
+            describe_task(what[1], sizeof what[1], &tasks[i + alike]);
+            if (strcmp(what[0], what[1]) != 0)
+                break;
+        }
+        if (++lines > MAX_LINES) {
+            evidence("... and %d more", n - i);
+            break;
+        }
+        if (alike == 1)
+            evidence("%s %d of %d: %s", unit, i + 1, n, what[0]);
+        else
+            evidence("%s %d to %d of %d, each: %s", units, i + 1, i + alike, n, what[0]);
+    }
+}
+
+static void add_backlog_line(const struct connection *listener)
+{
+    if (listener->to_read > 0)
+        evidence("%lu %s in the backlog, not accepted yet", listener->to_read,
+                 listener->to_read == 1 ? "connection waits" : "connections wait");
+}
+
+/* Bytes that wait in the server's sockets, and clients that wait to be accepted. */
+static void add_queue_lines(struct server *s)
+{
+    enum { MAX_LINES = 6 };
+    int lines = 0, count;
+    const struct connection *connections = all_connections(&count);
+    for (int i = 0; i < count; i++) {
+        const struct connection *c = &connections[i];
+        if (c->local != s->port)
+            continue;
+        if (c->state == STATE_LISTEN) {
+            add_backlog_line(c);
+            continue;
+        }
+        const char *name = peer_name_at(c->remote);
+        if (name == NULL || (c->to_read == 0 && c->to_send == 0))
+            continue;
+        if (++lines > MAX_LINES) {
+            evidence("... and more such clients");
+            break;
+        }
+        if (c->to_read > 0 && c->inode != 0)
+            evidence("%s: %lu bytes have arrived that the server has not read", name, c->to_read);
+        if (c->to_send > 0 && c->inode != 0)
+            evidence("%s: %lu bytes from the server have not reached it yet", name, c->to_send);
+    }
+}
+
+/* The last lines of its standard error, unless valgrind wrote them. */
+static void add_standard_error(struct server *s)
+{
+    enum { MAX_SIZE = 300 };
+    const char *err = standard_error_of(s);
+    if (*err == '\0' || under_valgrind(s))
+        return;
+    size_t size = strlen(err), start = size > MAX_SIZE ? size - MAX_SIZE : 0;
+    while (start > 0 && start < size && err[start - 1] != '\n')
+        start++;
+    if (start == size)
+        evidence("standard error: a very long line");
+    for (size_t length; start < size; start += length) {
+        length = strcspn(err + start, "\n");
+        length += err[start + length] == '\n';
+        evidence("standard error: %s", quoted(err + start, length, 0));
+    }
+}
+
+void add_thread_evidence(struct server *s)
+{
+    /* If the server is about to end, how it ended is the better evidence. */
+    for (double start = now(); now() - start < 0.3 && !has_ended(s) && !all_tasks_asleep(s->pid);)
+        usleep(5000);
+    if (has_ended(s)) {
+        evidence("the server has ended: %s", describe_ending(s));
+    } else {
+        read_connections();
+        add_task_lines(s);
+        add_queue_lines(s);
+    }
+    add_standard_error(s);
+}

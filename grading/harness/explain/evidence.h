@@ -1,0 +1,10 @@
+/* What each thread of the server is doing, in words: the evidence when a check fails. */
+#ifndef EXPLAIN_EVIDENCE_H
+#define EXPLAIN_EVIDENCE_H
+
+#include "drive/process.h"
+
+/* Adds it to the current check's evidence, also of a check that passes. */
+void add_thread_evidence(struct server *s);
+
+#endif

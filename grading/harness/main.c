@@ -1,0 +1,97 @@
+/*
+ * The program that grades one server: it runs the checks of one lab and writes what they reported
+ * as one JSON file. Exit status: 0 graded, 2 invalid arguments, 3 the machine or the grader failed.
+ */
+#include "checks/lab.h"
+#include "core/check.h"
+#include "core/report.h"
+#include "core/runner.h"
+#include "core/sandbox.h"
+#include "core/supervisor.h"
+#include "drive/launch.h"
+#include "explain/evidence.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+static const char *lab = "lab", *json_file, *sandbox_arguments;
+static bool show_progress, all_checks = true;
+
+static bool select_named_check(const char *name)
+{
+    all_checks = false;
+    if (select_check(name))
+        return true;
+    fprintf(stderr, "grade: %s has no check '%s'. Its checks:", lab, name);
+    for (int i = 0; i < count_checks(); i++)
+        fprintf(stderr, " %s", check_at(i)->name);
+    fprintf(stderr, "\n");
+    return false;
+}
+
+static bool parse_options(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"lab", required_argument, NULL, 'l'},
+        {"server", required_argument, NULL, 's'},
+        {"faults", required_argument, NULL, 'f'},
+        {"json", required_argument, NULL, 'j'},
+        {"check", required_argument, NULL, 'c'},
+        {"progress", no_argument, NULL, 'p'},
+        {"without-valgrind", no_argument, NULL, 'w'},
+        {"room", required_argument, NULL, 'r'}, /* see core/sandbox.h */
+        {NULL, 0, NULL, 0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 'l')
+            lab = optarg;
+        else if (option == 's')
+            server_program = optarg;
+        else if (option == 'f')
+            faults_library = optarg;
+        else if (option == 'j')
+            json_file = optarg;
+        else if (option == 'r')
+            sandbox_arguments = optarg;
+        else if (option == 'p')
+            show_progress = true;
+        else if (option == 'w')
+            without_valgrind = true;
+        else if (option != 'c' || !select_named_check(optarg))
+            return false;
+    }
+    if (server_program != NULL && faults_library != NULL && json_file != NULL && optind == argc)
+        return true;
+    fprintf(stderr,
+            "usage: %s --lab NAME --server PROGRAM --faults LIBRARY --json FILE\n"
+            "       [--check NAME]... [--progress] [--without-valgrind] [--room FILE]\n",
+            argv[0]);
+    return false;
+}
+
+static int grade(void)
+{
+    return run_checks(lab, json_file, show_progress);
+}
+
+int main(int argc, char **argv)
+{
+    evidence_hook = add_thread_evidence;
+    if (searches)
+        use_default_texts(searching_labs);
+    use_default_texts(every_lab);
+    if (!parse_options(argc, argv))
+        return 2;
+    if (all_checks)
+        select_all_checks();
+    if (!checks_are_valid())
+        return 3;
+    if (sandbox_arguments != NULL)
+        use_sandbox(sandbox_arguments, server_program, faults_library);
+    raise_descriptor_limit();
+    if (!create_report()) {
+        perror("grade: mmap");
+        return 3;
+    }
+    return run_supervised(grade);
+}

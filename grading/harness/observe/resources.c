@@ -1,0 +1,100 @@
+#include "observe/resources.h"
+#include "core/procfs.h"
+#include "core/report.h"
+#include "observe/tasks.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t read_cpu_time(pid_t root)
+{
+    static pid_t pids[MAX_PROCESSES_READ];
+    uint64_t sum = 0;
+    int n = read_processes(root, pids, MAX_PROCESSES_READ);
+    for (int i = 0; i < n; i++) {
+        clockid_t clock;
+        struct timespec t;
+        if (clock_getcpuclockid(pids[i], &clock) == 0 && clock_gettime(clock, &t) == 0)
+            sum += (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    }
+    return sum;
+}
+
+uint64_t read_times_run(pid_t root)
+{
+    const struct task *tasks;
+    int n = read_all_tasks(root, &tasks);
+    uint64_t sum = 0;
+    for (int i = 0; i < n; i++) {
+        char text[100];
+        unsigned long times = 0;
+        if (read_proc(text, sizeof text, "/proc/%d/task/%d/schedstat", tasks[i].pid, tasks[i].tid) >
+            0)
+            sscanf(text, "%*u %*u %lu", &times);
+        sum += times;
+    }
+    return sum;
+}
+
+/* The number after `words` in a file of /proc/PID, kilobytes, as bytes. */
+static uint64_t read_kilobytes(const char *format, pid_t pid, const char *words)
+{
+    char text[4096];
+    const char *found = NULL;
+    if (read_proc(text, sizeof text, format, pid, 0) > 0)
+        found = strstr(text, words);
+    return found == NULL ? 0 : strtoul(found + strlen(words), NULL, 10) * 1024;
+}
+
+uint64_t read_memory(pid_t root)
+{
+    static pid_t pids[MAX_PROCESSES_READ];
+    uint64_t sum = 0;
+    int n = read_processes(root, pids, MAX_PROCESSES_READ);
+    for (int i = 0; i < n; i++)
+        sum += read_kilobytes("/proc/%d/smaps_rollup", pids[i], "\nPss:") +
+               read_kilobytes("/proc/%d/status", pids[i], "\nVmPTE:");
+    return sum;
+}
+
+int read_mapping_count(pid_t pid)
+{
+    char path[64];
+    int lines = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        grader_error("cannot read %s: %s", path, strerror(errno));
+    for (int c; (c = getc(file)) != EOF;)
+        lines += c == '\n';
+    fclose(file);
+    return lines;
+}
+
+int read_descriptor_count(pid_t pid)
+{
+    char path[64];
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        grader_error("cannot read %s: %s", path, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
+        n += entry->d_name[0] != '.';
+    closedir(directory);
+    return n;
+}
+
+ssize_t read_descriptor(pid_t pid, int fd, char *target, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+    ssize_t n = readlink(path, target, size - 1);
+    target[n > 0 ? n : 0] = '\0';
+    return n;
+}

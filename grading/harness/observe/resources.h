@@ -1,0 +1,22 @@
+/* What a server uses: CPU time, memory, mappings, descriptors. `root` as in tasks.h. */
+#ifndef OBSERVE_RESOURCES_H
+#define OBSERVE_RESOURCES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+uint64_t read_cpu_time(pid_t root); /* nanoseconds; clock_getcpuclockid(3) */
+/* How often the kernel has put its threads on a CPU: the third number of schedstat. */
+uint64_t read_times_run(pid_t root);
+/* Pss (shared pages are divided among the processes that share them) and page tables, in bytes;
+ * proc(5). */
+uint64_t read_memory(pid_t root);
+
+/* Of one process. */
+int read_mapping_count(pid_t pid);
+int read_descriptor_count(pid_t pid);
+/* What a descriptor is, as "socket:[123]". Returns the length, or -1 when it is not open. */
+ssize_t read_descriptor(pid_t pid, int fd, char *target, size_t size);
+
+#endif

@@ -1,0 +1,31 @@
+/* The processes and threads of a server, and what each one is doing. A server is named by its first
+ * process, `root`; everything that descends from it belongs to it. */
+#ifndef OBSERVE_TASKS_H
+#define OBSERVE_TASKS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum { MAX_TASKS = 1200, MAX_PROCESSES_READ = 1200 };
+
+struct task {
+    pid_t pid, tid;
+    char state; /* as in proc(5): R S D T Z */
+    long call;  /* the system call it is blocked in, or -1 */
+    unsigned long arg[6];
+};
+
+/* The pids of a server's processes, zombies included; returns how many, at most `most`. */
+int read_processes(pid_t root, pid_t *pids, int most);
+/* The same for all their threads. */
+int read_tasks(pid_t root, struct task *tasks, int most);
+/* The same into a static array, valid until the next call. */
+int read_all_tasks(pid_t root, const struct task **tasks);
+
+bool is_dead(const struct task *task);
+/* Blocked in a system call, or dead but not yet waited for by the server: neither will move by
+ * itself. */
+bool is_asleep(const struct task *task, pid_t root);
+bool all_tasks_asleep(pid_t root);
+
+#endif
