@@ -98,7 +98,7 @@ static void send_long_line_behind_output(struct server *s)
     size_t sent = say_until_blocked(e);
     resume_reading(e);
     hear_long_text(e, sent);
-    say_bytes(e, line_of('y', MAX_LINE), MAX_LINE + 1);
+    say_bytes(e, line_of('y', MAX_LINE + 1), MAX_LINE + 1);
     hear(e, "error: line too long\n");
     hear_end(e);
     reset(e);
