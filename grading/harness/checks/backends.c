@@ -8,10 +8,10 @@ DEFINE_SHARED_CHECK(
     backend_in_pieces, .needs = "search",
     .hint = "A backend's answer, too, arrives in pieces: it is complete when its newline is there. "
             "Ignore what follows.",
-    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend: type one, Ctrl-D, two, "
-               "Enter\n"
-               "# in a second terminal: make run, in a third: echo 'search x' | nc -N 127.0.0.1 "
-               "9000")
+    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
+               "# in a second terminal: make run; in a third:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "# then type in the first: one, Ctrl-D, two, Enter")
 {
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s);
@@ -33,8 +33,8 @@ static void search_in_vain(struct server *s, struct peer *a, enum backend b, enu
     expect_error(a, b, "failed");
     hear(a, "and on\n");
     if (b != STOCK && calls_at(STOCK) != before)
-        fail_check(s, "no call to the stock backend when one before it has failed", "%d more",
-                   calls_at(STOCK) - before);
+        fail_check(s, "no call to the stock backend after an earlier one has failed",
+                   "%d more calls", calls_at(STOCK) - before);
     set_backend(b, ANSWERS);
     expect_search(a, "in luck");
 }
@@ -57,8 +57,9 @@ DEFINE_SHARED_CHECK(
     .hint = "A refused connect(), recv() that returns 0 before the newline, a line that is too "
             "long: in each case this backend has failed. Close its socket, send the client the "
             "error, and call no further backend.",
-    .by_hand = "make run                    # without backends; and in a second terminal:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000          # error: user backend failed")
+    .by_hand = "make run                    # no backends; in a second terminal:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "# error: user backend failed")
 {
     static const enum backend_mode modes[] = {REFUSES, CLOSES, CLOSES_BEFORE_NEWLINE};
     struct server *s = start_server(.backends = true);
@@ -147,9 +148,10 @@ DEFINE_SHARED_CHECK(
     backend_hangs, .needs = "backend_down",
     .hint = "The second begins with the call, not with the last byte received: for each wait, "
             "allow only what is left of it.",
-    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend; in a second terminal: make "
-               "run, in a third:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000          # error: user backend timed out")
+    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
+               "# in a second terminal: make run; in a third:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "# error: user backend timed out")
 {
     struct server *s = start_server(.backends = true);
     struct peer *clients[HANG_CLIENTS];

@@ -9,12 +9,12 @@ static void expect_idle_around_slow_reader(struct server *s, struct peer *a, uin
 {
     stop_reading(a);
     size_t sent = say_until_blocked(a);
-    expect_idle(s, echo, "while its client is behind");
+    expect_idle(s, echo, "while its client does not read");
     resume_reading(a);
     hear_long_text(a, sent);
     expect_idle(s, echo, "when its client has caught up");
     hang_up(a);
-    expect_idle(s, echo, "with no client, after a backlog has drained");
+    expect_idle(s, echo, "with no client, after pending output has drained");
 }
 
 static void expect_idle_around_search(uint64_t echo)
@@ -28,7 +28,7 @@ static void expect_idle_around_search(uint64_t echo)
     say(a, "search again\n");
     wait_for_calls(s, STOCK, 1);
     set_calls_held(true);
-    expect_idle(s, echo, "while a backend thinks");
+    expect_idle(s, echo, "while a backend call is pending");
     set_calls_held(false);
 }
 
@@ -43,7 +43,7 @@ static void expect_idle_after_half_close(uint64_t echo)
     size_t sent = send_while_frozen(s, b, text, MANY_BYTES);
     finish_saying(b);
     thaw(s);
-    expect_idle(s, echo, "while its client is behind, and has finished saying");
+    expect_idle(s, echo, "while its client does not read, and has half-closed");
     resume_reading(b);
     hear_bytes(b, text, sent);
     free(text);
@@ -61,7 +61,7 @@ DEFINE_SHARED_CHECK(
     struct server *s = start_server();
     struct peer *a = connect_to(s);
     uint64_t echo = cost_of_echo(s, a);
-    expect_idle(s, echo, "while its client says nothing");
+    expect_idle(s, echo, "while its client sends nothing");
     expect_idle_around_slow_reader(s, a, echo);
     if (searches)
         expect_idle_around_search(echo);
@@ -95,7 +95,7 @@ DEFINE_SHARED_CHECK(
         peers[i] = connect_to(servers[i]);
         say_and_hear(peers[i], "hello\n", ECHOES);
     }
-    asked("the second server has more clients, who say nothing:");
+    asked("the second server gets more clients, which send nothing:");
     connect_many(servers[1], NULL, count);
     wait_asleep(servers[1]);
     for (int round = 0; round < ROUNDS; round++)
@@ -103,10 +103,10 @@ DEFINE_SHARED_CHECK(
             uint64_t cost = measure_echoes(servers[i], peers[i], ECHOES);
             best[i] = cost < best[i] ? cost : best[i];
         }
-    evidence("CPU time of the server per echo: %.1f microseconds alone, %.1f among %d idle clients",
+    evidence("CPU time per echo: %.1f us alone, %.1f us among %d idle clients",
              (double)best[0] / 1000, (double)best[1] / 1000, count);
     if (best[1] > 2 * best[0])
-        fail_check(servers[1], "an echo that costs at most twice as much among idle clients",
+        fail_check(servers[1], "an echo costs at most twice as much among idle clients",
                    "%.1f times as much", (double)best[1] / (double)best[0]);
 }
 
@@ -126,13 +126,12 @@ DEFINE_SHARED_CHECK(price, .needs = "pieces",
     wait_asleep(s);
     memory = memory_of(s) - memory;
     cpu = cpu_time(s) - cpu;
-    evidence("%d clients are here, and each has had one echo", CLIENTS);
+    evidence("%d clients are connected, and each has received one echo", CLIENTS);
     evidence("processes: %d more, threads: %d more", count_processes(s) - processes,
              count_threads(s) - threads);
-    evidence("memory: about %.0f KiB a client, without what the kernel keeps of each",
+    evidence("memory: about %.0f KiB per client, not counting kernel memory",
              (double)memory / 1024 / CLIENTS);
-    evidence("CPU time of the server: about %.0f microseconds a client",
-             (double)cpu / 1000 / CLIENTS);
+    evidence("CPU time: about %.0f microseconds per client", (double)cpu / 1000 / CLIENTS);
 }
 
 /* CPU time per echo for several numbers of idle clients. 900: select holds no more. */
@@ -155,7 +154,7 @@ DEFINE_SHARED_CHECK(idle_cost, .needs = "crowd",
             uint64_t cost = measure_echoes(s, p, ECHOES);
             best = cost < best ? cost : best;
         }
-        evidence("CPU time of the server per echo: about %.0f microseconds, with %d idle clients",
+        evidence("CPU time per echo: about %.0f microseconds, with %d idle clients",
                  (double)best / 1000, connected);
     }
 }

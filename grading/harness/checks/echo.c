@@ -11,7 +11,7 @@ DEFINE_SHARED_CHECK(
             "or its last message, shows how far it got.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "printf 'hello, server\\n' | nc -N 127.0.0.1 9000\n"
-               "timeout 1 ./server 9004 | cat    # must print \"listening\" at once: flush it")
+               "timeout 1 ./server 9004 | cat   # \"listening\" at once: flush it")
 {
     struct server *s = start_server();
     while (port_of(s) >> 8 == (port_of(s) & 0xff)) /* correct even without ntohs() */
@@ -30,9 +30,9 @@ DEFINE_SHARED_CHECK(
     pieces, .needs = "echo_line",
     .hint = "TCP is a byte stream: recv() returns what has arrived so far, be it half a line or "
             "three lines. Send that back, then call recv() again.",
-    .by_hand =
-        "make run                    # and in a second terminal:\n"
-        "(printf one; sleep 1; printf ' two'; sleep 1) | nc -N 127.0.0.1 9000   # one ... two")
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "(printf one; sleep 1; printf ' two'; sleep 1) |\n"
+               "    nc -N 127.0.0.1 9000    # one ... two")
 {
     struct server *s = start_server();
     struct peer *c = connect_to(s);
@@ -98,8 +98,8 @@ DEFINE_SHARED_CHECK(
     .hint = "recv() returned 0: the client has finished sending, but it can still receive. "
             "close() sends what is left and then FIN, unless SO_LINGER says otherwise.",
     .by_hand = "make run FAULTS=small_buffers    # and in a second terminal:\n"
-               "seq 1000000 | nc -N 127.0.0.1 9000 | tail -n 1   # 1000000, then nc ends\n"
-               "nc -N 127.0.0.1 9000 </dev/null                  # sends nothing: ends at once")
+               "seq 1000000 | nc -N 127.0.0.1 9000 | tail -n 1  # 1000000; it ends\n"
+               "nc -N 127.0.0.1 9000 </dev/null                 # ends at once")
 {
     enum { FEW_BYTES = 24 * 1024 }; /* they fit into the server's send buffer */
     struct server *s = start_server();

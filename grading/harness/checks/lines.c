@@ -10,8 +10,8 @@ DEFINE_SHARED_CHECK(
     .hint = "recv() returns pieces, not lines: keep what has arrived until its newline is there, "
             "then answer every complete line.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "(printf two; sleep 1; printf ' pieces\\nthree\\nlines\\nin'; sleep 1; echo ' one') "
-               "| nc -N 127.0.0.1 9000")
+               "(printf two; sleep 1; printf ' pieces\\nthree\\nlines\\nin'; sleep 1\n"
+               "    echo ' one') | nc -N 127.0.0.1 9000")
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);
@@ -110,19 +110,19 @@ DEFINE_SHARED_CHECK(
             "finished. close() with unread bytes sends a reset, which may discard the message: "
             "tcp(7).",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "(echo before; head -c 5000 /dev/zero | tr '\\0' x; echo; seq 1000000) | nc -N "
-               "127.0.0.1 9000")
+               "(echo before; head -c 5000 /dev/zero | tr '\\0' x; echo\n"
+               "    seq 1000000) | nc -N 127.0.0.1 9000")
 {
     struct server *s = start_server(.backends = true);
     struct peer *other = connect_and_greet(s);
     wait_asleep(s);
     int before = count_descriptors(s);
     send_more_after_long_line(s);
-    expect_descriptors(s, before, "as many as before that client came");
+    expect_descriptors(s, before, "as many as before that client connected");
     send_unterminated_long_lines(s);
     send_long_line_after_search(s);
     send_long_line_behind_output(s);
-    expect_descriptors(s, before, "as many as before those clients came");
+    expect_descriptors(s, before, "as many as before those clients connected");
     say(other, "still there?\n");
     hear(other, "still there?\n");
 }

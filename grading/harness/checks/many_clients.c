@@ -12,9 +12,10 @@ DEFINE_SHARED_CHECK(
             "(SOMAXCONN). Do not use one client's buffer or descriptor for another client.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "s=$(pgrep -nf 'server 9000'); kill -STOP $s\n"
-               "for i in $(seq 100); do (echo $i | nc -N 127.0.0.1 9000 >>answers &); done; sleep "
-               "2\n"
-               "kill -CONT $s; sleep 2; sort -n answers | uniq | wc -l; rm answers   # 100")
+               "for i in $(seq 100); do\n"
+               "    (echo $i | nc -N 127.0.0.1 9000 >>answers &); done; sleep 2\n"
+               "kill -CONT $s; sleep 2\n"
+               "sort -n answers | uniq | wc -l; rm answers   # 100")
 {
     enum { CLIENTS = 100, SIZE = 31 * 64 }; /* whole lines */
     struct server *s = start_server();
@@ -71,10 +72,10 @@ int descriptors_for(int clients)
     getrlimit(RLIMIT_NOFILE, &limit);
     int possible = limit.rlim_max > 1000000 ? 1000000 : (int)limit.rlim_max - OTHERS;
     if (possible < clients && possible < MIN_CLIENTS)
-        grader_error("%d clients want more descriptors than the hard limit allows (ulimit -Hn: %d)",
+        grader_error("%d clients need more descriptors than the hard limit allows (ulimit -Hn: %d)",
                      MIN_CLIENTS, (int)limit.rlim_max);
     if (possible < clients)
-        asked("%d clients instead of %d: the hard limit of this machine allows no more", possible,
+        asked("%d clients instead of %d: this machine's hard limit allows no more", possible,
               clients);
     return possible < clients ? possible : clients;
 }
@@ -82,8 +83,8 @@ int descriptors_for(int clients)
 DEFINE_SHARED_CHECK(
     ten_thousand, .needs = "crowd",
     .hint = "Which client got no echo? Look for a table, an array or a set that ends there.",
-    .by_hand = "make && (ulimit -n 20000; ./server 9000)    # and in a second terminal:\n"
-               "ulimit -n 20000                             # one bash is all the clients\n"
+    .by_hand = "make && (ulimit -n 20000; ./server 9000)   # in a second terminal:\n"
+               "ulimit -n 20000             # one bash is all the clients\n"
                "for i in $(seq 10000); do exec {fd}<>/dev/tcp/127.0.0.1/9000; done\n"
                "echo 'and I?' | nc -N 127.0.0.1 9000")
 {

@@ -22,10 +22,10 @@ DEFINE_SHARED_CHECK(
     client_vanishes, .needs = "echo_line",
     .hint = "recv() and send() fail when the client is gone: that ends this connection, not the "
             "server. send() also raises SIGPIPE, unless you pass MSG_NOSIGNAL.",
-    .by_hand = "make run FAULTS=short_recv=4096   # and in a second terminal, with bash:\n"
+    .by_hand = "make run FAULTS=short_recv=4096   # in a second terminal, bash:\n"
                "s=$(pgrep -nf 'server 9000'); kill -STOP $s\n"
-               "seq 10000 >/dev/tcp/127.0.0.1/9000; kill -CONT $s            # leaves unread data\n"
-               "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000                # resets\n"
+               "seq 10000 >/dev/tcp/127.0.0.1/9000; kill -CONT $s  # reads nothing\n"
+               "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000     # resets\n"
                "echo 'still there?' | nc -N 127.0.0.1 9000")
 {
     /* Short receives, so that a server with a big buffer has to send more than once as well. */
@@ -45,7 +45,7 @@ DEFINE_SHARED_CHECK(
     say_until_blocked(c);
     reset(c);
     if (was_idle)
-        expect_idle(s, ECHO_NANOSECONDS, "when a client has reset that had not read all");
+        expect_idle(s, ECHO_NANOSECONDS, "after a client that was not reading has reset");
     expect_service(s);
 }
 
@@ -89,7 +89,8 @@ DEFINE_SHARED_CHECK(
     .hint = "While one client is silent or does not read, the server must be able to serve the "
             "others.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "sleep 60 | nc 127.0.0.1 9000 & yes | nc 127.0.0.1 9000 | sleep 60 & sleep 2\n"
+               "sleep 60 | nc 127.0.0.1 9000 &\n"
+               "yes | nc 127.0.0.1 9000 | sleep 60 & sleep 2\n"
                "echo 'is anybody there?' | nc -N -w 1 127.0.0.1 9000; kill %1 %2")
 {
     enum { SIZE = 100000 };
@@ -120,7 +121,8 @@ DEFINE_SHARED_CHECK(
             "64 KiB, stop reading from this client until some of it has been sent.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 5; tail -n 1) &\n"
-               "sleep 3; grep VmRSS /proc/$(pgrep -nf 'server 9000')/status; wait   # 10000000")
+               "sleep 3; grep VmRSS /proc/$(pgrep -nf 'server 9000')/status\n"
+               "wait                        # 10000000")
 {
     /* A sanitizer keeps freed memory for a while (grading/tests/sanitized). */
     const uint64_t bound = (without_valgrind ? 4 : 1) * 1024 * 1024;
@@ -135,8 +137,8 @@ DEFINE_SHARED_CHECK(
     size_t sent = say_until_blocked(a);
     uint64_t more = memory_of(s) - before;
     if (sent >= 64 * 1024 * 1024 || (more > bound && more < UINT64_MAX / 2))
-        fail_check(s, "a server that reads no more from a client who is behind (64 KiB, about)",
-                   "it took in %zu bytes, and its memory grew by %llu KiB", sent,
+        fail_check(s, "no more reading from a client that is about 64 KiB behind",
+                   "it read %zu bytes, and its memory grew by %llu KiB", sent,
                    (unsigned long long)more / 1024);
     say(b, "meanwhile\n");
     hear(b, "meanwhile\n");
@@ -161,10 +163,10 @@ DEFINE_SHARED_CHECK(
     no_starvation, .needs = "silent_client",
     .hint = "A client that never stops sending is never drained. Read from it once, then turn to "
             "the other clients.",
-    .by_hand = "make run FAULTS=never_drained=1    # the first client never stops; in a second "
-               "terminal:\n"
-               "echo more | nc 127.0.0.1 9000 & sleep 1\n"
-               "for i in 1 2; do echo 'and I?' | nc -N 127.0.0.1 9000; done; kill $!")
+    .by_hand = "make run FAULTS=never_drained=1    # in a second terminal:\n"
+               "echo more | nc 127.0.0.1 9000 & sleep 1   # it never stops\n"
+               "for i in 1 2; do echo 'and I?' | nc -N 127.0.0.1 9000; done\n"
+               "kill $!")
 {
     enum { OTHERS = 4, ROUNDS = 5 };
     struct server *s = start_server(.faults = "never_drained=5"); /* OTHERS + 1 */

@@ -10,7 +10,7 @@ DEFINE_SHARED_CHECK(
     .hint = "Close every descriptor that accept() returned exactly once, on every path.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "for i in 1 2 3; do echo hi | nc -N 127.0.0.1 9000; done\n"
-               "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000   # with bash: this one resets\n"
+               "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000   # bash: resets\n"
                "ls -l /proc/$(pgrep -nf 'server 9000')/fd")
 {
     struct server *s = start_server(.faults = "strict_close");
@@ -29,7 +29,7 @@ DEFINE_SHARED_CHECK(
     stop_reading(p);
     say_until_blocked(p);
     reset(p);
-    expect_descriptors(s, before, "as many as after the first client had gone");
+    expect_descriptors(s, before, "as many as after the first client had left");
     expect_closed_once(s);
 }
 
@@ -49,10 +49,11 @@ DEFINE_SHARED_CHECK(
     out_of_descriptors, .needs = "echo_line",
     .hint = "accept() fails with EMFILE, the client stays in the backlog, and the listening socket "
             "stays ready. Do not retry at once: close a connection, or wait until one ends.",
-    .by_hand = "make && (ulimit -n 16; ./server 9000)    # and in a second terminal:\n"
-               "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
-               "cat /proc/$(pgrep -nf 'server 9000')/schedstat; sleep 1; cat /proc/$(pgrep -nf "
-               "'server 9000')/schedstat")
+    .by_hand = "make && (ulimit -n 16; ./server 9000)   # in a second terminal:\n"
+               "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
+               "sleep 1\n"
+               "s=$(pgrep -nf 'server 9000')\n"
+               "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat")
 {
     enum { LIMIT = 24, CLIENTS = 40, MIN_SERVED = 4 };
     struct server *s = start_server(.descriptors = LIMIT, .backends = searches);
@@ -71,8 +72,8 @@ DEFINE_SHARED_CHECK(
     wait_asleep(s);
     int served = count_served(clients, CLIENTS);
     if (served < MIN_SERVED)
-        fail_check(s, "those served for whom there are descriptors", "%d of %d clients served",
-                   served, CLIENTS);
+        fail_check(s, "service for as many clients as there are descriptors",
+                   "%d of %d clients served", served, CLIENTS);
     if (searches && count_descriptors(s) == LIMIT) {
         say(clients[0], "search without a descriptor\n");
         hear(clients[0], "error: user backend failed\n");

@@ -6,10 +6,6 @@
 
 #include <stdio.h>
 
-/* For the by_hand of labs 6 to 8. */
-#define RUN                                                                                        \
-    "make backends                # in one terminal, in a second: make run, and in a third:\n"
-
 static void search_with_any_words(struct server *s)
 {
     struct peer *b = connect_with_nc(s);
@@ -20,7 +16,7 @@ static void search_with_any_words(struct server *s)
     say(b, "search  two spaces, and a search inside\n");
     hear(b, " two spaces, and a search inside user query stock\n");
     if (calls_at(USER) != 3 || calls_at(QUERY) != 3 || calls_at(STOCK) != 3)
-        fail_check(s, "one connection to each backend for a search: 3 to each by now",
+        fail_check(s, "one connection to each backend per search: 3 to each by now",
                    "%d to the user backend, %d to query, %d to stock", calls_at(USER),
                    calls_at(QUERY), calls_at(STOCK));
     for (enum backend which = USER; which < BACKENDS; which++)
@@ -50,8 +46,9 @@ DEFINE_SHARED_CHECK(
     search, .needs = "lines",
     .hint = "Send the words to the user backend, its answer to query, that answer to stock, and "
             "the last answer to the client. Each call is one connection, one line out, one back.",
-    .by_hand = RUN "printf 'search red shoes\\n' | nc -N 127.0.0.1 9000\n"
-                   "# red shoes user query stock")
+    .by_hand = "make backends               # second terminal: make run; third:\n"
+               "printf 'search red shoes\\n' | nc -N 127.0.0.1 9000\n"
+               "# red shoes user query stock")
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);
@@ -67,14 +64,15 @@ static void expect_silence(struct server *s, struct peer *a, const char *expecte
 {
     wait_asleep(s);
     if (heard(a) > 0)
-        fail_check(s, expected, "%zu bytes more", heard(a));
+        fail_check(s, expected, "%zu more bytes", heard(a));
 }
 
 DEFINE_SHARED_CHECK(
     in_order, .needs = "loop_never_blocks",
     .hint = "While a client's search is pending, its next lines wait, even those that only need "
             "an echo.",
-    .by_hand = RUN "printf 'search one\\nafter one\\n' | nc -N 127.0.0.1 9000")
+    .by_hand = "make backends               # second terminal: make run; third:\n"
+               "printf 'search one\\nafter one\\n' | nc -N 127.0.0.1 9000")
 {
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s), *b = connect_to(s);
@@ -84,11 +82,11 @@ DEFINE_SHARED_CHECK(
     wait_for_calls(s, USER, 1);
     say(b, "meanwhile\n");
     hear(b, "meanwhile\n");
-    expect_silence(s, a, "nothing for client A while its first search is not answered");
+    expect_silence(s, a, "nothing for client A while its first search is pending");
     release(USER, "one");
     hear(a, "one user query stock\nafter one\n");
     wait_for_calls(s, USER, 1);
-    expect_silence(s, a, "nothing for client A while its second search is not answered");
+    expect_silence(s, a, "nothing for client A while its second search is pending");
     release(USER, "two");
     hear(a, "two user query stock\nafter two\n");
     set_backend(USER, ANSWERS);
@@ -128,10 +126,9 @@ DEFINE_SHARED_CHECK(
     loop_never_blocks, .needs = "backend_in_pieces idle_is_free",
     .hint = "While a backend is slow, even to accept a connection, the loop must wait in "
             "epoll_wait, ready for all other clients.",
-    .by_hand = "make backends DELAY=900     # in one terminal, in a second: make run, and in a "
-               "third:\n"
-               "echo search | tr '\\n' ' ' | nc -N 127.0.0.1 9000 & echo hello | nc -N 127.0.0.1 "
-               "9000; wait")
+    .by_hand = "make backends DELAY=900     # second terminal: make run; third:\n"
+               "echo search | tr '\\n' ' ' | nc -N 127.0.0.1 9000 &\n"
+               "echo hello | nc -N 127.0.0.1 9000; wait")
 {
     static const enum backend_mode modes[] = {HOLDS, HOLDS_HALF};
     struct server *s = start_server(.backends = true);
@@ -151,10 +148,9 @@ DEFINE_SHARED_CHECK(
     thousand_in_flight, .needs = "backend_hangs",
     .hint = "Each search needs its own line, connection and next step: keep none of them in a "
             "variable that all searches share, or in a table that is too small.",
-    .by_hand = "make backends DELAY=300     # in one terminal, in a second: make run, and in a "
-               "third:\n"
-               "time (for i in $(seq 50); do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; "
-               "wait)   # 0.9 s")
+    .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
+               "time (for i in $(seq 50); do\n"
+               "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait)  # 0.9 s")
 {
     enum { CLIENTS = 1000 };
     static const double ANSWERS_SECONDS = 0.3;

@@ -58,8 +58,8 @@ void expect_closed_once(struct server *s)
 {
     const char *err = standard_error_of(s);
     if (strstr(err, "this descriptor is not open") != NULL)
-        fail_check(s, "each descriptor closed once: a second close hits who has its number then",
-                   "%s", quoted(err, strlen(err), 0));
+        fail_check(s, "each descriptor closed once: a second close() hits its new owner", "%s",
+                   quoted(err, strlen(err), 0));
 }
 
 uint64_t cost_of_echo(struct server *s, struct peer *p)
@@ -68,6 +68,6 @@ uint64_t cost_of_echo(struct server *s, struct peer *p)
     uint64_t before = cpu_time(s);
     say_and_hear(p, "hello\n", ECHOES);
     uint64_t echo = (cpu_time(s) - before) / ECHOES + 1;
-    asked("an echo costs it %.4f ms of CPU time: ten of that pass for idle", (double)echo / 1e6);
+    asked("an echo uses %.4f ms of CPU time; up to ten times that is idle", (double)echo / 1e6);
     return echo;
 }

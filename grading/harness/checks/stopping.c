@@ -12,8 +12,8 @@ void expect_summary_line(struct server *s, struct ending e, int connections, siz
 {
     char line[100], expected[120];
     if (strstr(e.err, "kill(-1, ") != NULL)
-        fail_check(s, "no signal to anybody but the server's own children",
-                   "kill(-1, ...), a signal to every process that you have");
+        fail_check(s, "no signal to any process but the server's own children",
+                   "kill(-1, ...), a signal to all processes of this user");
     if (e.by_signal || e.code != 0)
         fail_check(s, "exit status 0 after SIGTERM or SIGINT", "%s", describe_ending(s));
     if (bytes == ANY_BYTES)
@@ -50,14 +50,12 @@ static void expect_count_of_sent_bytes(void)
     expect_summary_line(s, e, 1, ANY_BYTES);
     unsigned long long bytes = 0;
     char expected[160];
-    snprintf(expected, sizeof expected,
-             "the number of bytes that send() took: %zu have come to %s, at most %zu have left the "
-             "server",
-             sent.least, "client A", sent.most);
+    snprintf(expected, sizeof expected, "the number of bytes that send() took: from %zu to %zu",
+             sent.least, sent.most);
     /* A send() that the signal ends may not return how much it took. */
     if (sscanf(e.out, "served 1 connections, %llu bytes\n", &bytes) != 1 ||
         bytes > sent.most + LAST_TRY || (!in_send && bytes < sent.least))
-        fail_check(s, expected, "%s, when the client had said %zu", quoted(e.out, strlen(e.out), 0),
+        fail_check(s, expected, "%s; the client had sent %zu", quoted(e.out, strlen(e.out), 0),
                    received);
 }
 
@@ -101,8 +99,9 @@ static void stop_at_worst_moments(bool has_loop)
     set_hint("The signal arrived just before a blocking call, or just after accept() returned and "
              "before the client was registered. After that, what checks `stopping`, or shuts the "
              "socket down?",
-             "make run FAULTS=term_before_accept=2    # or term_after_accept=1; and in a second "
-             "terminal:\nsleep 3 | nc 127.0.0.1 9000             # the server must end by itself");
+             "make run FAULTS=term_before_accept=2    # or term_after_accept=1\n"
+             "# in a second terminal; the server must end by itself:\n"
+             "sleep 3 | nc 127.0.0.1 9000");
     expect_stop_by_fault("term_before_accept=2", one_at_a_time);
     expect_stop_by_fault("term_after_accept=1", false);
     if (has_loop) {
@@ -110,8 +109,9 @@ static void stop_at_worst_moments(bool has_loop)
                  "that waits: a flag wakes nothing. Make a descriptor ready (shut down the "
                  "listening socket, write to a pipe), or let pselect or epoll_pwait unblock the "
                  "signal.",
-                 "make run FAULTS=term_before_wait=1      # and in a second terminal:\n"
-                 "sleep 3 | nc 127.0.0.1 9000             # the server must end by itself");
+                 "make run FAULTS=term_before_wait=1\n"
+                 "# in a second terminal; the server must end by itself:\n"
+                 "sleep 3 | nc 127.0.0.1 9000");
         expect_stop_by_fault("term_before_wait=1", one_at_a_time);
     }
     set_hint(NULL, NULL);
@@ -139,11 +139,11 @@ DEFINE_SHARED_CHECK(
     stop, .needs = "half_close client_vanishes",
     .hint = "The signal may arrive during accept(), recv() or send(): each must return. Count "
             "every connection, and all bytes sent, also to clients still connected.",
-    .by_hand =
-        "make run                    # and in a second terminal:\n"
-        "sleep 60 | nc 127.0.0.1 9000                    # a silent client, or\n"
-        "seq 10000000 | nc 127.0.0.1 9000 | sleep 60     # one that does not read, or none:\n"
-        "# Ctrl-C in the first terminal ends it each time, with the counts")
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "sleep 60 | nc 127.0.0.1 9000                  # a silent client\n"
+               "seq 10000000 | nc 127.0.0.1 9000 | sleep 60   # a slow reader\n"
+               "# Ctrl-C in the first terminal stops the server, and prints the\n"
+               "# counts, with either client or none")
 {
     struct server *s = start_server();
     wait_asleep(s);

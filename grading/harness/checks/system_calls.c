@@ -24,6 +24,11 @@ DEFINE_SHARED_CHECK(
     }
     if (!searches)
         return;
+    set_hint("recv(), send() and connect() on a backend's socket may fail with EINTR too. An "
+             "interrupted connect() goes on by itself: wait until the socket is writable. See "
+             "connect(2).",
+             "make backends      # second terminal: make run FAULTS=eintr=2\n"
+             "printf 'search x\\n' | nc -N 127.0.0.1 9000   # third: x user query stock");
     s = start_server(.faults = "eintr=2", .backends = true);
     struct peer *c = connect_to(s);
     for (int i = 0; i < 3; i++) {
@@ -82,7 +87,7 @@ DEFINE_SHARED_CHECK(
     .hint = "After SIGCONT the call in which the loop waits fails with EINTR, even without a "
             "signal handler: signal(7). Nothing is ready then; call it again.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "kill -STOP $(pgrep -nf 'server 9000'); kill -CONT $(pgrep -nf 'server 9000')\n"
+               "s=$(pgrep -nf 'server 9000'); kill -STOP $s; kill -CONT $s\n"
                "echo 'still there?' | nc -N 127.0.0.1 9000")
 {
     struct server *s = start_server();

@@ -71,9 +71,9 @@ static void expect_idle_after_leaving(struct server *s, uint64_t echo)
         bool half_close, reset;
         const char *when;
     } ways[] = {
-        {false, true, "while a backend thinks, and who asked has left"},
-        {true, false, "while a backend thinks, and who asked has finished"},
-        {true, true, "while a backend thinks, and who asked has finished, and then left"},
+        {false, true, "while a backend call is pending, and its client has reset"},
+        {true, false, "while a backend call is pending, and its client has half-closed"},
+        {true, true, "while a backend call is pending, and its client has half-closed, then reset"},
     };
     set_backend(STOCK, HOLDS);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -101,10 +101,9 @@ DEFINE_SHARED_CHECK(
     client_leaves_early, .needs = "memory in_order backend_down",
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
             "a different client by then.",
-    .by_hand = "make backends DELAY=300     # in one terminal, in a second: make run, and in a "
-               "third:\n"
-               "echo 'search x' | nc -w 1 127.0.0.1 9000 & sleep 0.1; kill $!; nc 127.0.0.1 9000\n"
-               "# must stay silent")
+    .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
+               "echo 'search x' | nc -w 1 127.0.0.1 9000 & sleep 0.1; kill $!\n"
+               "nc 127.0.0.1 9000           # must receive nothing")
 {
     struct server *s = start_server(.backends = true, .faults = "strict_close");
     struct peer *a = connect_to(s);
@@ -115,7 +114,7 @@ DEFINE_SHARED_CHECK(
     int before = count_descriptors(s);
     expect_idle_after_leaving(s, echo);
     leave_in_all_ways(s);
-    expect_descriptors(s, before, "all who searched have left");
+    expect_descriptors(s, before, "all clients that searched have left");
     expect_closed_once(s);
 
     s = start_server(.backends = true, .under = MEMCHECK);
@@ -140,7 +139,7 @@ static void stop_with_held_searches(enum backend b)
     expect_summary_line(s, e, SEARCHERS, ANY_BYTES);
     unsigned long long bytes = 0;
     if (sscanf(e.out, "served 6 connections, %llu bytes\n", &bytes) != 1 || bytes < SEARCHERS * 4)
-        fail_check(s, "at least the 24 bytes that the clients have heard", "%s",
+        fail_check(s, "at least the 24 bytes that the clients have received", "%s",
                    quoted(e.out, strlen(e.out), 0));
 }
 
@@ -148,9 +147,9 @@ DEFINE_SHARED_CHECK(
     stop_in_flight, .needs = "client_leaves_early backend_hangs",
     .hint = "A search in flight may be cancelled or completed when the signal arrives, but every "
             "descriptor must be closed, all memory freed, every thread joined.",
-    .by_hand = "make backends DELAY=900     # in one terminal, in a second: make run, and in a "
-               "third:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000          # then Ctrl-C in the second")
+    .by_hand = "make backends DELAY=900     # second terminal: make run; third:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "# then Ctrl-C in the second terminal")
 {
     stop_with_held_searches(USER);
     stop_with_held_searches(STOCK);

@@ -14,7 +14,7 @@ static void expect_usage(const char *const *argv)
     struct server *s = start_server(.argv = argv, .may_fail_to_start = true);
     struct ending e = ended(s);
     if (e.by_signal || e.code != 2)
-        fail_check(s, "exit status 2 for arguments that make no sense", "%s", describe_ending(s));
+        fail_check(s, "exit status 2 for invalid arguments", "%s", describe_ending(s));
     if (strstr(e.err, "usage:") == NULL)
         fail_check(s, "a line with \"usage:\" on standard error", "%s",
                    quoted(e.err, strlen(e.err), 0));
@@ -84,21 +84,22 @@ static int take_port(int *port)
             break;
         if (swapped_port_is_free(*port)) {
             if (listen(fd, 1) == -1)
-                grader_error("port %d of 127.0.0.1 cannot be listened on", *port);
+                grader_error("cannot listen on port %d of 127.0.0.1", *port);
             return fd;
         }
         close(fd);
     }
-    grader_error("no port to be had on 127.0.0.1");
+    grader_error("no free port on 127.0.0.1");
 }
 
 DEFINE_SHARED_CHECK(
     usage,
     .hint = "bind() fails when the port is taken. Print \"server: bind: \" and strerror(errno) on "
             "standard error, as die(\"bind\") does, and exit with status 1.",
-    .by_hand = "make && ./server http; echo \"exit status $?\"; timeout 2 ./server 80x\n"
-               "nc -l 127.0.0.1 9000 & sleep 1; timeout 2 ./server 9000; echo \"exit status $?\"; "
-               "kill %1")
+    .by_hand = "make && ./server http; echo \"exit status $?\"\n"
+               "timeout 2 ./server 80x\n"
+               "nc -l 127.0.0.1 9000 & sleep 1\n"
+               "timeout 2 ./server 9000; echo \"exit status $?\"; kill %1")
 {
     check_arguments();
     char text[16];
@@ -106,12 +107,12 @@ DEFINE_SHARED_CHECK(
     snprintf(text, sizeof text, "%d", port);
     struct server *s =
         start_server(.argv = (const char *[]){text, NULL}, .may_fail_to_start = true);
-    asked("somebody else listens on port %s already", text);
+    asked("a different program already listens on port %s", text);
     struct ending e = ended(s);
     if (strcmp(e.err, "server: bind: Address already in use\n") != 0)
         fail_check(s, "\"server: bind: Address already in use\\n\" on standard error", "%s",
                    quoted(e.err, strlen(e.err), 0));
     if (e.by_signal || e.code != 1)
-        fail_check(s, "exit status 1 for a port that it cannot have", "%s", describe_ending(s));
+        fail_check(s, "exit status 1 for a port that is in use", "%s", describe_ending(s));
     close(taken);
 }
