@@ -92,7 +92,7 @@ CHECK(no_zombies, 6, "ends and reaps a child as soon as its client has left",
     hear(a, "hello\n");
     say(b, "hello\n");
     hear(b, "hello\n");
-    wait_asleep(s); /* in accept: nothing but the signal can tell it now */
+    wait_asleep(s); /* in accept: only SIGCHLD can wake it now */
     hang_up(a);
     expect_processes(s, processes + 1, "one client has left, one is connected");
     reset(b);
@@ -118,7 +118,7 @@ CHECK(burst, 5, "reaps 200 children that exit at once", .needs = "no_zombies",
         say(clients[i], "hello\n");
         hear(clients[i], "hello\n");
     }
-    freeze(s); /* all end before the parent can wait for the first */
+    freeze(s); /* all exit before the parent can wait for the first */
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
     wait_children_ended(s);
@@ -146,7 +146,7 @@ CHECK(crash_is_contained, 4, "keeps serving the other clients when one child is 
     kill(process_serving(s, a), SIGSEGV);
     hear_eof_or_reset(a);
     expect_processes(s, processes + 1, "client A's has ended, client B's has not");
-    wait_asleep(s); /* who is about to die of it must not serve the next */
+    wait_asleep(s); /* a server about to die of it must not serve the next client first */
     say(b, "still there?\n");
     hear(b, "still there?\n");
     struct peer *c = connect_to(s);

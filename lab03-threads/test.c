@@ -98,9 +98,9 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
     expect_threads(s, threads, "all clients have left");
-    /* A stack that is kept costs two mappings; allocators keep a few of their own. */
-    int more = count_mappings(s) - mappings;
-    if (more > CLIENTS)
+    /* A stack that is kept has two mappings; allocators keep a few of their own. */
+    int kept = count_mappings(s) - mappings;
+    if (kept > CLIENTS)
         fail_check(s, "stacks freed when their threads have ended",
                    "%d more memory mappings than after the first clients", more);
 }
@@ -156,7 +156,7 @@ CHECK(no_data_race, 4, "protects what its threads share with a lock (helgrind)",
         say(clients[i], "hello\n");
     for (int i = 0; i < CLIENTS; i++)
         hear(clients[i], "hello\n");
-    /* One leaves, one resets, one is stopped while it is served. */
+    /* One leaves, one resets, two are still connected when the server stops. */
     finish_saying(clients[0]);
     hear_end(clients[0]);
     reset(clients[1]);

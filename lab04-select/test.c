@@ -67,7 +67,7 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
                  "echo hello | nc -N 127.0.0.1 9000\n"
                  "# disconnected at first, but served after five seconds")
 {
-    enum { CLIENTS = 40, FREE = 16, LEAST = 4 };
+    enum { CLIENTS = 40, FREE = 16, MIN_SERVED = 4 };
     struct server *s = start_server(.taken = 1024 - FREE);
     struct peer *clients[CLIENTS];
     expect_waiting_in(s, "select");
@@ -82,9 +82,9 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
             hear(clients[i], "hello\n");
             served++;
         } else if (holds_connection_of(s, clients[i])) {
-            hear_eof_or_reset(clients[i]); /* let in, and not served: then sent away */
+            hear_eof_or_reset(clients[i]); /* accepted, but not served: disconnected */
         }
-    if (served < LEAST || served > FREE)
+    if (served < MIN_SERVED || served > FREE)
         fail_check(s, "service on descriptors below 1024, and on no others",
                    "%d of %d clients served; %d such descriptors were free", served, CLIENTS, FREE);
     for (int i = 0; i < CLIENTS; i++)

@@ -77,13 +77,13 @@ SHARED_CHECK(client_vanishes, 3, "survives clients that reset or leave without r
 SHARED_CHECK(no_leaked_descriptors, 2, "closes each client's descriptor, exactly once",
              .needs = "half_close client_vanishes few_threads")
 
-/* How often each thread has begun to run, by proc(5): what sleeps does not. */
+/* How often each thread has been scheduled to run: proc(5). A sleeping thread is not. */
 struct runs {
     int tid;
     unsigned long times;
 };
 
-static int look_at_runs(struct server *s, struct runs *runs, int most)
+static int count_runs(struct server *s, struct runs *runs, int max)
 {
     char path[300];
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid_of(s));
@@ -91,7 +91,7 @@ static int look_at_runs(struct server *s, struct runs *runs, int most)
     if (directory == NULL)
         grader_error("cannot read %s", path);
     int n = 0;
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL && n < most;) {
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL && n < max;) {
         unsigned long ran, waited;
         snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)pid_of(s), entry->d_name);
         FILE *file = entry->d_name[0] != '.' ? fopen(path, "re") : NULL;
@@ -127,17 +127,16 @@ CHECK(both_workers, 4, "distributes its clients over two workers", .needs = "few
     }
     for (int i = 0; i < CLIENTS; i++) {
         wait_asleep(s);
-        int n = look_at_runs(s, before, THREADS);
+        int n = count_runs(s, before, THREADS);
         say(clients[i], "who serves me?\n");
         hear(clients[i], "who serves me?\n");
         wait_asleep(s);
-        if (look_at_runs(s, after, THREADS) != n)
+        if (count_runs(s, after, THREADS) != n)
             fail_check(s, "the same threads throughout", "different threads than before");
         for (int t = 0; t < n; t++)
             served[t] += after[t].times != before[t].times;
     }
-    /* A thread that wakes for each of them (it may share out what comes) is no worker of one half.
-     */
+    /* A thread that wakes for every client only distributes input, and is no worker. */
     int workers = 0;
     for (int t = 0; t < THREADS; t++)
         workers += served[t] > 0 && served[t] < CLIENTS;
@@ -150,7 +149,7 @@ CHECK(both_workers, 4, "distributes its clients over two workers", .needs = "few
 
 SHARED_CHECK(ten_thousand, 3, "serves 10,000 clients without losing a byte")
 
-/* Mappings that nobody may touch: a guard page below each stack. */
+/* Mappings without access (PROT_NONE): a guard page below each stack. */
 static int count_guards(struct server *s)
 {
     char path[64], line[400];
@@ -165,6 +164,18 @@ static int count_guards(struct server *s)
     return n;
 }
 
+/* A client that sends much at once, and stays connected. */
+static void send_much_at_once(struct server *s, const char *text, size_t size)
+{
+    struct peer *p = connect_to(s);
+    say(p, "hello\n");
+    hear(p, "hello\n");
+    freeze(s); /* so that the server finds all of it at once */
+    say_bytes(p, text, size);
+    thaw(s);
+    hear_bytes(p, text, size);
+}
+
 CHECK(small_stacks, 4, "keeps little memory for an idle client, and a guard page",
       .needs = "big_message crowd",
       .hint = "A stack page stays in memory once it has been touched. Allocate what only a busy "
@@ -174,7 +185,7 @@ CHECK(small_stacks, 4, "keeps little memory for an idle client, and a guard page
                  "sleep 2\n"
                  "grep VmRSS /proc/$(pgrep -nf 'server 9000')/status")
 {
-    enum { FIRST = 20, CLIENTS = 200, SIZE = 32 * 1024, MOST_KIB = 24 };
+    enum { FIRST = 20, CLIENTS = 200, SIZE = 32 * 1024, MAX_KIB = 24 };
     struct server *s = start_server();
     char *text = long_text(SIZE);
     uint64_t before = 0;
@@ -185,23 +196,15 @@ CHECK(small_stacks, 4, "keeps little memory for an idle client, and a guard page
             before = memory_of(s);
             guards = count_guards(s);
         }
-        struct peer *p = connect_to(s);
-        say(p, "hello\n");
-        hear(p, "hello\n");
-        freeze(s); /* so that there is much to receive at once */
-        say_bytes(p, text, SIZE);
-        thaw(s);
-        hear_bytes(p, text, SIZE);
+        send_much_at_once(s, text, SIZE);
     }
     free(text);
     wait_asleep(s);
     uint64_t more = memory_of(s) - before;
     evidence("%.1f KiB of memory for each of %d idle clients", (double)more / 1024 / CLIENTS,
              CLIENTS);
-    if (more > (uint64_t)CLIENTS * MOST_KIB * 1024)
-        fail_check(s,
-                   "at most 24 KiB of memory for a client that is idle, also if it has said "
-                   "much before",
+    if (more > (uint64_t)CLIENTS * MAX_KIB * 1024)
+        fail_check(s, "at most 24 KiB of memory for an idle client, however much it sent",
                    "%.1f KiB", (double)more / 1024 / CLIENTS);
     guards = count_guards(s) - guards;
     if (guards < CLIENTS)
@@ -270,13 +273,11 @@ CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
             hang_up(clients[i]);
     expect_descriptors(s, descriptors, "all clients have left");
     wait_asleep(s);
-    /* A stack that is kept costs two mappings; a few may be kept for those who come next. */
+    /* A stack that is kept has two mappings; a few may be kept for the next clients. */
     int more = count_mappings(s) - mappings;
     if (more > MORE)
-        fail_check(s,
-                   "stacks freed when their clients have left: about as many mappings as "
-                   "before 400 clients came",
-                   "%d more", more);
+        fail_check(s, "stacks freed: about as many mappings as before 400 clients came", "%d more",
+                   more);
 }
 
 SHARED_CHECK(client_leaves_early, 3, "never sends an answer to a different client")
