@@ -18,7 +18,7 @@ SHARED_CHECK(big_message, 4, "echoes 8 MiB, every byte in its place")
 SHARED_CHECK(half_close, 5, "sends the rest after the client's half-close, then closes",
              .hint = "FIN is sent when the last descriptor of a socket is closed. After fork() the "
                      "child and the parent each hold one.")
-SHARED_CHECK(silent_client, 6, "serves the others while one never writes and one never reads")
+SHARED_CHECK(silent_client, 6, "serves other clients while one never writes and one never reads")
 SHARED_CHECK(crowd, 6, "serves 100 simultaneous clients without mixing up a byte")
 SHARED_CHECK(client_vanishes, 5, "survives clients that reset or leave without reading")
 SHARED_CHECK(no_leaked_descriptors, 4, "closes each client's descriptor in the parent as well",

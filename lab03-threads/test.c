@@ -56,7 +56,7 @@ CHECK(own_argument, 8, "gives each thread its own client, however late the threa
 SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
 SHARED_CHECK(big_message, 4, "echoes 8 MiB, every byte in its place")
 SHARED_CHECK(half_close, 5, "sends the rest after the client's half-close, then closes")
-SHARED_CHECK(silent_client, 6, "serves the others while one never writes and one never reads",
+SHARED_CHECK(silent_client, 6, "serves other clients while one never writes and one never reads",
              .needs = "pieces thread_per_client")
 SHARED_CHECK(crowd, 7, "serves 100 simultaneous clients without mixing up a byte",
              .needs = "half_close silent_client own_argument")

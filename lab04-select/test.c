@@ -45,7 +45,7 @@ CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thr
     expect_waiting_in(s, "select");
 }
 
-SHARED_CHECK(silent_client, 5, "serves the others while one never writes and one never reads",
+SHARED_CHECK(silent_client, 5, "serves other clients while one never writes and one never reads",
              .needs = "big_message waits_in_select",
              .hint = "A silent client must not block the loop, and pending output for one client "
                      "must not share a buffer with the next client's input.")

@@ -52,12 +52,12 @@ CHECK(waits_in_epoll, 5, "waits in epoll_wait, and nowhere else", .needs = "one_
     expect_waiting_in(s, "epoll_wait");
 }
 
-SHARED_CHECK(silent_client, 4, "serves the others while one never writes and one never reads",
+SHARED_CHECK(silent_client, 4, "serves other clients while one never writes and one never reads",
              .needs = "half_close waits_in_epoll",
              .hint = "A silent client must not block the loop, and pending output for one client "
                      "must not share a buffer with the next client's input.")
 SHARED_CHECK(slow_reader, 6, "stops reading from a client that does not read, and loses nothing")
-SHARED_CHECK(no_starvation, 4, "serves the others while one client never stops sending")
+SHARED_CHECK(no_starvation, 4, "serves other clients while one never stops sending")
 SHARED_CHECK(crowd, 4, "serves 100 simultaneous clients without mixing up a byte")
 
 CHECK(descriptor_limit, 3, "serves clients whose descriptors are above 1,023", .needs = "crowd",

@@ -51,10 +51,10 @@ CHECK(
         fail_check(s, "5 threads, even while seven clients search", "%d", count_threads(s));
 }
 
-SHARED_CHECK(silent_client, 3, "serves the others while one never writes and one never reads",
+SHARED_CHECK(silent_client, 3, "serves other clients while one never writes and one never reads",
              .needs = "big_message half_close fixed_threads")
 SHARED_CHECK(slow_reader, 3, "stops reading from a client that does not read, and loses nothing")
-SHARED_CHECK(no_starvation, 3, "serves the others while one client never stops sending")
+SHARED_CHECK(no_starvation, 3, "serves other clients while one never stops sending")
 SHARED_CHECK(crowd, 3, "serves 100 simultaneous clients without mixing up a byte")
 SHARED_CHECK(client_vanishes, 3, "survives clients that reset or leave without reading",
              .needs = "lines")

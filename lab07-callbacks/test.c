@@ -16,10 +16,10 @@ SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs =
 SHARED_CHECK(big_message, 3, "echoes 8 MiB, every byte in its place", .needs = "short_sends")
 SHARED_CHECK(half_close, 3, "sends the rest after the client's half-close, then closes")
 SHARED_CHECK(one_thread, 4, "serves all its clients with one thread", .needs = "lines")
-SHARED_CHECK(silent_client, 3, "serves the others while one never writes and one never reads",
+SHARED_CHECK(silent_client, 3, "serves other clients while one never writes and one never reads",
              .needs = "big_message half_close one_thread")
 SHARED_CHECK(slow_reader, 3, "stops reading from a client that does not read, and loses nothing")
-SHARED_CHECK(no_starvation, 3, "serves the others while one client never stops sending")
+SHARED_CHECK(no_starvation, 3, "serves other clients while one never stops sending")
 SHARED_CHECK(crowd, 3, "serves 100 simultaneous clients without mixing up a byte")
 SHARED_CHECK(client_vanishes, 3, "survives clients that reset or leave without reading",
              .needs = "lines")

@@ -65,10 +65,10 @@ CHECK(few_threads, 3, "serves all its clients with three threads, which wait in 
     expect_processes(s, 1, "one process");
 }
 
-SHARED_CHECK(silent_client, 3, "serves the others while one never writes and one never reads",
+SHARED_CHECK(silent_client, 3, "serves other clients while one never writes and one never reads",
              .needs = "big_message half_close few_threads")
 SHARED_CHECK(slow_reader, 3, "stops reading from a client that does not read, and loses nothing")
-SHARED_CHECK(no_starvation, 3, "serves the others while one client never stops sending",
+SHARED_CHECK(no_starvation, 3, "serves other clients while one never stops sending",
              .hint = "A coroutine whose client always has more to send never has to wait. It must "
                      "yield all the same, and the worker must call epoll_wait between rounds.")
 SHARED_CHECK(crowd, 3, "serves 100 simultaneous clients without mixing up a byte")
