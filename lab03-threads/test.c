@@ -102,7 +102,7 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
     int kept = count_mappings(s) - mappings;
     if (kept > CLIENTS)
         fail_check(s, "stacks freed when their threads have ended",
-                   "%d more memory mappings than after the first clients", more);
+                   "%d more memory mappings than after the first clients", kept);
 }
 
 SHARED_CHECK(stop, 6, "stops on SIGTERM or SIGINT with the correct counts, after all its threads",
