@@ -37,11 +37,11 @@ static void expect_count_of_sent_bytes(void)
     struct peer *c = connect_small(s);
     stop_reading(c);
     char *text = long_text(MANY_BYTES); /* more than the kernel takes back at first */
-    size_t received = send_while_frozen(s, c, text, MANY_BYTES);
+    size_t requested = send_while_frozen(s, c, text, MANY_BYTES);
     free(text);
     wait_to_be_read(s, c, MANY_BYTES / 3);
     thaw(s);
-    received += say_until_blocked(c);
+    requested += say_until_blocked(c);
     wait_asleep(s);
     bool in_send = is_sending(s);
     freeze(s);
@@ -56,7 +56,7 @@ static void expect_count_of_sent_bytes(void)
     if (sscanf(e.out, "served 1 connections, %llu bytes\n", &bytes) != 1 ||
         bytes > sent.most + LAST_TRY || (!in_send && bytes < sent.least))
         fail_check(s, expected, "%s; the client had sent %zu", quoted(e.out, strlen(e.out), 0),
-                   received);
+                   requested);
 }
 
 static void stop_with_idle_client(void)
