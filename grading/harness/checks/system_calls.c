@@ -47,7 +47,8 @@ DEFINE_SHARED_CHECK(short_sends, .needs = "pieces",
         set_hint("send() took a part, or nothing (EAGAIN). Keep the rest in the client's buffer, "
                  "and wait for room (EPOLLOUT) until all of it is sent.",
                  "make run FAULTS=small_buffers    # and in a second terminal:\n"
-                 "seq 1000000 | nc -N 127.0.0.1 9000 | (sleep 1; tail -n 1)   # 1000000");
+                 "seq 1000000 | nc -N 127.0.0.1 9000 | (sleep 1; tail -n 1)\n"
+                 "# 1000000");
         expect_delayed_echo(start_server(.faults = "small_buffers"), MANY_BYTES, false);
         return;
     }
