@@ -1,31 +1,32 @@
 /*
- * Lab 1, the specification: a right server ... `make test` runs these checks in this order. What
- * those of every lab ask in detail is in ../grading/harness/every_lab.c.
+ * Lab 1, the specification: a correct server ... `make test` runs these checks in this order. The
+ * shared checks are defined in ../grading/harness/checks.
  */
+#include "checks/shared_checks.h"
 #include "harness.h"
 
 ONE_AT_A_TIME
 
-SHARED_CHECK(usage, 6, "says how it is called, and which port it cannot have")
+SHARED_CHECK(usage, 6, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(echo_line, 14, "sends a line back to nc")
-SHARED_CHECK(pieces, 6, "sends each piece back at once, newline or not")
-SHARED_CHECK(all_bytes, 8, "sends every byte back, also those with the value 0")
-SHARED_CHECK(big_message, 8, "sends 8 MiB back, every byte in its place")
+SHARED_CHECK(pieces, 6, "echoes each piece at once, with or without a newline")
+SHARED_CHECK(all_bytes, 8, "echoes every byte, including those with the value 0")
+SHARED_CHECK(big_message, 8, "echoes 8 MiB, every byte in its place")
 SHARED_CHECK(half_close, 10, "sends the rest after the client's half-close, then closes")
-SHARED_CHECK(client_vanishes, 10, "outlives clients that reset or are gone without reading")
-SHARED_CHECK(no_leaked_descriptors, 6, "closes each client's descriptor, however the client left")
-SHARED_CHECK(interrupted_calls, 8, "calls again what a signal interrupted")
+SHARED_CHECK(client_vanishes, 10, "survives clients that reset or leave without reading")
+SHARED_CHECK(no_leaked_descriptors, 6, "closes each client's descriptor, however the client leaves")
+SHARED_CHECK(interrupted_calls, 8, "restarts calls that a signal interrupted")
 SHARED_CHECK(short_sends, 8, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 6, "uses no CPU time while nothing happens")
-SHARED_CHECK(stop, 6, "ends at SIGTERM or SIGINT with the right counts, wherever it waits")
+SHARED_CHECK(stop, 6, "stops on SIGTERM or SIGINT with the correct counts, wherever it waits")
 SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open")
 
-CHECK(one_at_a_time, 0, "lets the second client wait while the first is silent: see where",
+CHECK(one_at_a_time, 0, "makes the second client wait while the first is silent",
       .needs = "echo_line",
-      .hint = "In this lab the second client is served when the first has left, and not before.",
+      .hint = "In this lab the second client is served only after the first has left.",
       .by_hand = "make run                    # then, in two more terminals:\n"
                  "nc 127.0.0.1 9000           # A: type nothing\n"
-                 "nc 127.0.0.1 9000           # B: type a line; then press Ctrl-C in A")
+                 "nc 127.0.0.1 9000           # B: type a line; then Ctrl-C in A")
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);

@@ -1,42 +1,42 @@
 /*
- * Lab 2, the specification: a right server ... `make test` runs these checks in this order. What
- * those of every lab ask in detail is in ../grading/harness/every_lab.c.
+ * Lab 2, the specification: a correct server ... `make test` runs these checks in this order. The
+ * shared checks are defined in ../grading/harness/checks.
  */
+#include "checks/shared_checks.h"
 #include "harness.h"
 
 #include <signal.h>
 
-SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(
     echo_line, 6, "sends a line back to nc",
-    .hint = "The child serves the client and ends; the parent closes its copy of the socket and "
-            "accepts again. See in which call each process sits.")
-SHARED_CHECK(pieces, 3, "sends each piece back at once, newline or not")
-SHARED_CHECK(all_bytes, 3, "sends every byte back, also those with the value 0")
-SHARED_CHECK(big_message, 4, "sends 8 MiB back, every byte in its place")
+    .hint = "The child serves the client and exits; the parent closes its copy of the socket and "
+            "accepts the next. Look at the call in which each process is blocked.")
+SHARED_CHECK(pieces, 3, "echoes each piece at once, with or without a newline")
+SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
+SHARED_CHECK(big_message, 4, "echoes 8 MiB, every byte in its place")
 SHARED_CHECK(half_close, 5, "sends the rest after the client's half-close, then closes",
-             .hint =
-                 "FIN is sent when the last process that holds the client's socket has closed it: "
-                 "the child, and who else?")
-SHARED_CHECK(silent_client, 6, "serves everybody else while one never writes and one never reads")
-SHARED_CHECK(crowd, 6, "serves 100 clients who come at once, no byte astray")
-SHARED_CHECK(client_vanishes, 5, "outlives clients that reset or are gone without reading")
+             .hint = "FIN is sent when the last descriptor of a socket is closed. After fork() the "
+                     "child and the parent each hold one.")
+SHARED_CHECK(silent_client, 6, "serves other clients while one never writes and one never reads")
+SHARED_CHECK(crowd, 6, "serves 100 simultaneous clients without mixing up a byte")
+SHARED_CHECK(client_vanishes, 5, "survives clients that reset or leave without reading")
 SHARED_CHECK(no_leaked_descriptors, 4, "closes each client's descriptor in the parent as well",
-             .hint =
-                 "After fork() two processes hold the client's socket, and the parent has no use "
-                 "for it.",
+             .hint = "After fork() both processes hold the client's socket. The parent does not "
+                     "need it: close it there.",
              .by_hand = "make run                    # and in a second terminal:\n"
                         "for i in 1 2 3; do echo hi | nc -w 1 127.0.0.1 9000; done\n"
                         "ls -l /proc/$(pgrep -nf 'server 9000')/fd")
-SHARED_CHECK(interrupted_calls, 4, "calls again what a signal interrupted")
+SHARED_CHECK(interrupted_calls, 4, "restarts calls that a signal interrupted")
 SHARED_CHECK(short_sends, 3, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 3, "uses no CPU time while nothing happens")
 
-CHECK(process_per_client, 6, "gives each client a process of its own", .needs = "silent_client",
-      .hint = "fork() after accept(): the child serves the client, the parent accepts the next.",
-      .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-                 "ps --forest -o pid,ppid,stat,wchan,cmd -C server")
+CHECK(
+    process_per_client, 6, "gives each client a process of its own", .needs = "silent_client",
+    .hint = "Call fork() after accept(): the child serves the client, the parent accepts the next.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
+               "ps --forest -o pid,ppid,stat,wchan,cmd -C server")
 {
     struct server *s = start_server();
     wait_asleep(s);
@@ -50,19 +50,20 @@ CHECK(process_per_client, 6, "gives each client a process of its own", .needs = 
         serving[i] = process_serving(s, clients[i]);
         for (int j = 0; j < i; j++)
             if (serving[i] == serving[j])
-                fail_check(s, "a process for each client", "one process that serves two");
-        expect_processes(s, processes + i + 1, "one more for each client that is here");
+                fail_check(s, "a process for each client", "one process that serves two clients");
+        expect_processes(s, processes + i + 1, "one more for each connected client");
         expect_threads(s, threads + i + 1, "one in each process");
     }
 }
 
-CHECK(descriptors_closed, 5, "lets a child hold its client's socket and no other",
+CHECK(descriptors_closed, 5, "leaves each child its client's socket and no other",
       .needs = "process_per_client no_leaked_descriptors",
-      .hint = "A child inherits all that is open. It has no use for the listener: close it there.",
-      .by_hand =
-          "make run                    # and in a second terminal:\n"
-          "sleep 5 | nc 127.0.0.1 9000 & sleep 1\n"
-          "for p in $(pgrep -f '^./server 9000'); do echo process $p; ls -l /proc/$p/fd; done")
+      .hint = "A child inherits all open descriptors. It does not need the listening socket: close "
+              "it there.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "sleep 5 | nc 127.0.0.1 9000 & sleep 1\n"
+                 "for p in $(pgrep -f '^./server 9000'); do\n"
+                 "    echo process $p; ls -l /proc/$p/fd; done")
 {
     struct server *s = start_server();
     struct peer *clients[3];
@@ -77,12 +78,11 @@ CHECK(descriptors_closed, 5, "lets a child hold its client's socket and no other
 
 CHECK(no_zombies, 6, "ends and reaps a child as soon as its client has left",
       .needs = "descriptors_closed",
-      .hint =
-          "A child that has ended stays as a zombie until its parent waits for it. SIGCHLD says "
-          "when; do not wait for the next client to find the time.",
+      .hint = "A child that has exited remains a zombie until its parent waits for it. SIGCHLD "
+              "announces it: reap the child then, not when the next client connects.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in 1 2; do echo hello | nc -N -w 1 127.0.0.1 9000; done\n"
-                 "ps --forest -o pid,ppid,stat,cmd -C server   # Z, <defunct>: a zombie")
+                 "ps --forest -o pid,ppid,stat,cmd -C server   # Z: a zombie")
 {
     struct server *s = start_server();
     wait_asleep(s);
@@ -92,18 +92,19 @@ CHECK(no_zombies, 6, "ends and reaps a child as soon as its client has left",
     hear(a, "hello\n");
     say(b, "hello\n");
     hear(b, "hello\n");
-    wait_asleep(s); /* in accept: nothing but the signal can tell it now */
+    wait_asleep(s); /* in accept: only SIGCHLD can wake it now */
     hang_up(a);
-    expect_processes(s, processes + 1, "one client has left, one is here");
+    expect_processes(s, processes + 1, "one client has left, one is connected");
     reset(b);
     expect_processes(s, processes, "both clients have left");
 }
 
-CHECK(burst, 5, "reaps 200 children that end at once", .needs = "no_zombies",
-      .hint = "Signals do not queue: one SIGCHLD may stand for many children. Wait for all that "
-              "have ended, each time: waitpid() with WNOHANG, until it has no more.",
+CHECK(burst, 5, "reaps 200 children that exit at once", .needs = "no_zombies",
+      .hint = "Signals do not queue: one SIGCHLD may stand for several children. Call waitpid() "
+              "with WNOHANG until it finds no more.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in $(seq 200); do (sleep 3 | nc -N 127.0.0.1 9000 &); done; sleep 5\n"
+                 "for i in $(seq 200); do (sleep 3 | nc -N 127.0.0.1 9000 &); done\n"
+                 "sleep 5\n"
                  "ps -o stat,cmd -C server | grep -c Z   # 0")
 {
     enum { CLIENTS = 200 };
@@ -117,7 +118,7 @@ CHECK(burst, 5, "reaps 200 children that end at once", .needs = "no_zombies",
         say(clients[i], "hello\n");
         hear(clients[i], "hello\n");
     }
-    freeze(s); /* all end before the parent can wait for the first */
+    freeze(s); /* all exit before the parent can wait for the first */
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
     wait_children_ended(s);
@@ -125,14 +126,13 @@ CHECK(burst, 5, "reaps 200 children that end at once", .needs = "no_zombies",
     expect_processes(s, processes, "all 200 clients have left");
 }
 
-CHECK(crash_is_contained, 4, "goes on when one child is killed: the others do not notice",
+CHECK(crash_is_contained, 4, "keeps serving the other clients when one child is killed",
       .needs = "no_zombies",
-      .hint = "Nothing that happens in one child is a reason for the parent or for another child "
-              "to end.",
-      .by_hand =
-          "make run                    # and in a second terminal:\n"
-          "sleep 60 | nc 127.0.0.1 9000 & sleep 1; kill -SEGV $(pgrep -nf '^./server 9000')\n"
-          "echo 'still there?' | nc -w 1 127.0.0.1 9000")
+      .hint = "When one child dies, neither the parent nor any other child may end.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
+                 "kill -SEGV $(pgrep -nf '^./server 9000')\n"
+                 "echo 'still there?' | nc -w 1 127.0.0.1 9000")
 {
     struct server *s = start_server();
     wait_asleep(s);
@@ -142,11 +142,11 @@ CHECK(crash_is_contained, 4, "goes on when one child is killed: the others do no
     hear(a, "hello\n");
     say(b, "hello\n");
     hear(b, "hello\n");
-    asked("the process that serves client A gets SIGSEGV");
+    asked("the process that serves client A receives SIGSEGV");
     kill(process_serving(s, a), SIGSEGV);
     hear_eof_or_reset(a);
-    expect_processes(s, processes + 1, "client A's is gone, client B's is not");
-    wait_asleep(s); /* who is about to die of it must not serve the next */
+    expect_processes(s, processes + 1, "client A's has ended, client B's has not");
+    wait_asleep(s); /* a server about to die of it must not serve the next client first */
     say(b, "still there?\n");
     hear(b, "still there?\n");
     struct peer *c = connect_to(s);
@@ -154,12 +154,13 @@ CHECK(crash_is_contained, 4, "goes on when one child is killed: the others do no
     hear(c, "and for others?\n");
 }
 
-CHECK(stop_ends_children, 5, "leaves no child behind when it is stopped", .needs = "no_zombies",
-      .hint = "The parent got the signal, its children did not. They must be told, and waited for, "
-              "before the parent ends.",
+CHECK(stop_ends_children, 5, "leaves no child behind when it stops", .needs = "no_zombies",
+      .hint = "The signal was sent to the parent only. The parent must signal its children and "
+              "wait for them before it exits.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
-                 "kill $(pgrep -of '^./server 9000'); sleep 1; pgrep -f '^./server 9000'; kill %1")
+                 "kill $(pgrep -of '^./server 9000'); sleep 1\n"
+                 "pgrep -f '^./server 9000'; kill %1")
 {
     struct server *s = start_server();
     pid_t serving[3];
@@ -173,29 +174,27 @@ CHECK(stop_ends_children, 5, "leaves no child behind when it is stopped", .needs
     struct ending e = stop_server(s, SIGTERM);
     for (int i = 0; i < 3; i++)
         if (kill(serving[i], 0) == 0)
-            fail_check(
-                s, "no child left when the parent has ended",
-                "the process that serves client %c is still there, or nobody has waited for it",
-                'A' + i);
+            fail_check(s, "no child left when the parent has ended",
+                       "the process that serves client %c is still there, or a zombie", 'A' + i);
     if (e.by_signal || e.code != 0)
         fail_check(s, "exit status 0 after SIGTERM", "%s", describe_ending(s));
 }
 
-SHARED_CHECK(
-    stop, 8, "ends at SIGTERM or SIGINT with the right counts, however many processes count",
-    .needs = "half_close client_vanishes stop_ends_children",
-    .hint = "What a child counts in its own memory is gone with the child. A pipe or shared "
-            "memory (mmap with MAP_SHARED) brings it back.",
-    .by_hand = "make run                    # and in a second terminal:\n"
-               "for i in 1 2; do ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
-               "# now press Ctrl-C in the first: served 2 connections, 12 bytes")
+SHARED_CHECK(stop, 8, "stops on SIGTERM or SIGINT with the counts of all its processes",
+             .needs = "half_close client_vanishes stop_ends_children",
+             .hint = "What a child counts in its own memory is lost when it exits. Return it "
+                     "through a pipe, or count in shared memory (mmap with MAP_SHARED).",
+             .by_hand = "make run                    # and in a second terminal:\n"
+                        "for i in 1 2; do\n"
+                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
 
-CHECK(fork_fails, 3, "loses one client only when fork() fails", .needs = "no_zombies stop",
-      .hint = "fork() returned -1: there is no child, but there is a client whose socket is open. "
-              "Close it, and accept the next.",
-      .by_hand =
-          "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
-          "for i in 1 2 3; do echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
+CHECK(fork_fails, 3, "when fork() fails, loses that one client only", .needs = "no_zombies stop",
+      .hint = "fork() returned -1: there is no child, but the client's socket is open. Close it, "
+              "and accept the next.",
+      .by_hand = "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
+                 "for i in 1 2 3; do\n"
+                 "    echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
 {
     struct server *s = start_server(.faults = "fork_fails=2");
     struct peer *a = connect_to(s);
@@ -215,4 +214,4 @@ CHECK(fork_fails, 3, "loses one client only when fork() fails", .needs = "no_zom
 
 SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open, parent and children",
              .needs = "half_close descriptors_closed stop")
-SHARED_CHECK(price, 0, "pays for each of 1,000 clients: see how much (make test CHECK=price)")
+SHARED_CHECK(price, 0, "pays for each of 1,000 clients: make test CHECK=price shows how much")

@@ -1,22 +1,23 @@
 /*
- * Lab 3, the specification: a right server ... `make test` runs these checks in this order. What
- * those of every lab ask in detail is in ../grading/harness/every_lab.c.
+ * Lab 3, the specification: a correct server ... `make test` runs these checks in this order. The
+ * shared checks are defined in ../grading/harness/checks.
  */
+#include "checks/shared_checks.h"
 #include "harness.h"
 
 #include <signal.h>
 
-SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
-SHARED_CHECK(echo_line, 6, "sends a line back to nc",
-             .hint =
-                 "A thread serves the client, and closes its socket when it has left. All threads "
-                 "share one table of descriptors: what main closes is closed for all.")
-SHARED_CHECK(pieces, 3, "sends each piece back at once, newline or not")
+SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
+SHARED_CHECK(
+    echo_line, 6, "sends a line back to nc",
+    .hint = "The thread serves the client, and closes its socket when the client has left. All "
+            "threads share one table of descriptors: what main closes is closed for all.")
+SHARED_CHECK(pieces, 3, "echoes each piece at once, with or without a newline")
 
 CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one process",
       .needs = "pieces",
-      .hint = "pthread_create() after accept(): the new thread serves the client, main accepts the "
-              "next.",
+      .hint = "Call pthread_create() after accept(): the new thread serves the client, main "
+              "accepts the next.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
                  "ps -L -o pid,lwp,stat,wchan,cmd -C server")
@@ -29,17 +30,18 @@ CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one p
         say(p, "hello\n");
         hear(p, "hello\n");
         wait_reading_from(s, p);
-        expect_threads(s, threads + i + 1, "one more for each client that is here");
-        expect_processes(s, processes, "threads share one");
+        expect_threads(s, threads + i + 1, "one more for each connected client");
+        expect_processes(s, processes, "all threads share it");
     }
 }
 
-CHECK(own_argument, 8, "gives each thread its own client, however late the thread begins",
+CHECK(own_argument, 8, "gives each thread its own client, however late the thread starts",
       .needs = "thread_per_client",
-      .hint = "A new thread may begin long after pthread_create() has returned. A pointer to a "
-              "variable of the accept loop points to the next client by then.",
+      .hint = "A new thread may start long after pthread_create() has returned. By then, a "
+              "variable of the accept loop holds the next client: do not pass a pointer to it.",
       .by_hand = "make run FAULTS=late_threads=3    # and in a second terminal:\n"
-                 "for i in 1 2 3; do (echo client $i | nc -w 2 127.0.0.1 9000 &); done; sleep 3")
+                 "for i in 1 2 3; do\n"
+                 "    (echo client $i | nc -w 2 127.0.0.1 9000 &); done; sleep 3")
 {
     struct server *s = start_server(.faults = "late_threads=3");
     struct peer *a = connect_to(s), *b = connect_to(s), *c = connect_to(s);
@@ -51,28 +53,28 @@ CHECK(own_argument, 8, "gives each thread its own client, however late the threa
     hear(c, "I am C\n");
 }
 
-SHARED_CHECK(all_bytes, 3, "sends every byte back, also those with the value 0")
-SHARED_CHECK(big_message, 4, "sends 8 MiB back, every byte in its place")
+SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
+SHARED_CHECK(big_message, 4, "echoes 8 MiB, every byte in its place")
 SHARED_CHECK(half_close, 5, "sends the rest after the client's half-close, then closes")
-SHARED_CHECK(silent_client, 6, "serves everybody else while one never writes and one never reads",
+SHARED_CHECK(silent_client, 6, "serves other clients while one never writes and one never reads",
              .needs = "pieces thread_per_client")
-SHARED_CHECK(crowd, 7, "serves 100 clients who come at once, no byte astray",
+SHARED_CHECK(crowd, 7, "serves 100 simultaneous clients without mixing up a byte",
              .needs = "half_close silent_client own_argument")
-SHARED_CHECK(client_vanishes, 5, "outlives clients that reset or are gone without reading")
-SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, once")
-SHARED_CHECK(interrupted_calls, 5, "calls again what a signal interrupted",
+SHARED_CHECK(client_vanishes, 5, "survives clients that reset or leave without reading")
+SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, exactly once")
+SHARED_CHECK(interrupted_calls, 5, "restarts calls that a signal interrupted",
              .needs = "pieces own_argument")
 SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens")
 
-CHECK(threads_end, 7, "ends a client's thread when the client has left, and keeps nothing of it",
+CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees its stack",
       .needs = "thread_per_client crowd",
-      .hint = "The stack of a thread that has ended stays until somebody joins it, unless it is "
-              "detached: pthread_detach(3).",
+      .hint = "The stack of a thread that has ended is kept until the thread is joined, unless it "
+              "is detached: pthread_detach(3).",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in $(seq 50); do echo hello | nc -N 127.0.0.1 9000; done\n"
-                 "ls /proc/$(pgrep -nf 'server 9000')/task; wc -l /proc/$(pgrep -nf 'server "
-                 "9000')/maps   # about 40 lines")
+                 "s=$(pgrep -nf 'server 9000'); ls /proc/$s/task\n"
+                 "wc -l /proc/$s/maps         # about 40 lines")
 {
     enum { CLIENTS = 50 };
     struct server *s = start_server();
@@ -96,29 +98,30 @@ CHECK(threads_end, 7, "ends a client's thread when the client has left, and keep
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
     expect_threads(s, threads, "all clients have left");
-    /* A stack that is kept costs two mappings; allocators keep a few of their own. */
-    int more = count_mappings(s) - mappings;
-    if (more > CLIENTS)
-        fail_check(s, "stacks given back when their threads have ended",
-                   "%d memory mappings more than after the first clients", more);
+    /* A stack that is kept has two mappings; allocators keep a few of their own. */
+    int kept = count_mappings(s) - mappings;
+    if (kept > CLIENTS)
+        fail_check(s, "stacks freed when their threads have ended",
+                   "%d more memory mappings than after the first clients", kept);
 }
 
-SHARED_CHECK(
-    stop, 6, "ends at SIGTERM or SIGINT with the right counts, after all its threads",
-    .needs = "half_close client_vanishes own_argument",
-    .hint = "The threads that wait in recv() or send() must be woken: main finds their sockets "
-            "in the list and shuts them down, then waits until the last has left.",
-    .by_hand = "make run                    # and in a second terminal:\n"
-               "for i in 1 2; do ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
-               "# now press Ctrl-C in the first: served 2 connections, 12 bytes")
+SHARED_CHECK(stop, 6, "stops on SIGTERM or SIGINT with the correct counts, after all its threads",
+             .needs = "half_close client_vanishes own_argument",
+             .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
+                     "in the list and shuts them down, then waits until the last client has left.",
+             .by_hand = "make run                    # and in a second terminal:\n"
+                        "for i in 1 2; do\n"
+                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
 
-CHECK(thread_fails, 6, "loses one client only when pthread_create() fails",
+CHECK(thread_fails, 6, "when pthread_create() fails, loses that one client only",
       .needs = "thread_per_client stop",
-      .hint = "pthread_create() returned an error (it does not set errno): there is no thread, but "
-              "there is a client, and perhaps a lock that you hold. Undo what was done for it.",
-      .by_hand =
-          "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
-          "for i in 1 2 3; do echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
+      .hint =
+          "pthread_create() returns an error number (it does not set errno): there is no thread, "
+          "but there is a client, and perhaps a lock that you hold. Undo what was done for it.",
+      .by_hand = "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
+                 "for i in 1 2 3; do\n"
+                 "    echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
 {
     struct server *s = start_server(.faults = "thread_fails=2");
     struct peer *a = connect_to(s);
@@ -136,9 +139,10 @@ CHECK(thread_fails, 6, "loses one client only when pthread_create() fails",
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
 
-CHECK(no_data_race, 4, "uses what threads share under a lock (helgrind)",
+CHECK(no_data_race, 4, "protects what its threads share with a lock (helgrind)",
       .needs = "crowd client_vanishes stop",
-      .hint = "Two threads use the same memory, one of them writes, and no lock orders them.",
+      .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
+              "the accesses.",
       .by_hand = "make && valgrind --tool=helgrind ./server 9000\n"
                  "# in a second terminal, then press Ctrl-C in the first:\n"
                  "for i in 1 2 3; do (echo hello | nc -N 127.0.0.1 9000 &); done")
@@ -152,7 +156,7 @@ CHECK(no_data_race, 4, "uses what threads share under a lock (helgrind)",
         say(clients[i], "hello\n");
     for (int i = 0; i < CLIENTS; i++)
         hear(clients[i], "hello\n");
-    /* One leaves, one resets, one is stopped while it is served. */
+    /* One leaves, one resets, two are still connected when the server stops. */
     finish_saying(clients[0]);
     hear_end(clients[0]);
     reset(clients[1]);
@@ -165,4 +169,4 @@ CHECK(no_data_race, 4, "uses what threads share under a lock (helgrind)",
 }
 
 SHARED_CHECK(memory, 3, "makes no memory errors and leaves nothing open")
-SHARED_CHECK(price, 0, "pays for each of 1,000 clients: see how much (make test CHECK=price)")
+SHARED_CHECK(price, 0, "pays for each of 1,000 clients: make test CHECK=price shows how much")

@@ -1,35 +1,33 @@
 /*
- * Lab 4, the specification: a right server ... `make test` runs these checks in this order. What
- * those of every lab ask in detail is in ../grading/harness/every_lab.c.
+ * Lab 4, the specification: a correct server ... `make test` runs these checks in this order. The
+ * shared checks are defined in ../grading/harness/checks.
  */
+#include "checks/shared_checks.h"
 #include "harness.h"
 
-SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(echo_line, 6, "sends a line back to nc",
-             .hint =
-                 "In which call does it sit? If in select: was the listener in the set, and after "
-                 "accept the client? select changes its sets: it gets copies.")
-SHARED_CHECK(pieces, 4, "sends each piece back at once, newline or not")
-SHARED_CHECK(all_bytes, 3, "sends every byte back, also those with the value 0")
-SHARED_CHECK(
-    big_message, 5, "sends 8 MiB back, every byte in its place",
-    .hint = "What send() did not take stays in the client's buffer, and goes out when there is "
-            "room (TO_WRITE). When the buffer is full nothing is received: recv() with no room "
-            "returns 0, and that is not the end.",
-    .by_hand = "make run                    # and in a second terminal, a slow reader:\n"
-               "seq 10000000 | cksum\n"
-               "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 3; cksum)   # the same")
+             .hint = "In which call is it blocked? If in select: was the listening socket in the "
+                     "set, and after accept the client? select modifies its sets: pass copies.")
+SHARED_CHECK(pieces, 4, "echoes each piece at once, with or without a newline")
+SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
+SHARED_CHECK(big_message, 5, "echoes 8 MiB, every byte in its place",
+             .hint = "What send() did not take stays in the client's buffer until there is room "
+                     "(WANT_WRITE). Do not read while the buffer is full: recv() with size 0 "
+                     "returns 0, which is not end-of-file.",
+             .by_hand = "make run               # and in a second terminal, a slow reader:\n"
+                        "seq 10000000 | cksum\n"
+                        "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 3; cksum)  # the same")
 SHARED_CHECK(half_close, 6, "sends the rest after the client's half-close, then closes")
 SHARED_CHECK(one_thread, 5, "serves all its clients with one thread")
 
 CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thread",
-      .hint = "Any other call that blocks, blocks for everybody: the sockets must be non-blocking, "
-              "and select the only place where the loop waits.",
-      .by_hand =
-          "make run                    # and in a second terminal, a client that does not read:\n"
-          "yes | nc 127.0.0.1 9000 | sleep 60 & sleep 2\n"
-          "cat /proc/$(pgrep -nf 'server 9000')/syscall; kill %1\n"
-          "# x86-64: 270 is pselect6, 44 sendto, 45 recvfrom")
+      .hint = "Any other call that blocks delays all clients: make the sockets non-blocking, and "
+              "wait in select only.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "yes | nc 127.0.0.1 9000 | sleep 60 & sleep 2   # does not read\n"
+                 "cat /proc/$(pgrep -nf 'server 9000')/syscall; kill %1\n"
+                 "# x86-64: 270 is pselect6, 44 sendto, 45 recvfrom")
 {
     struct server *s = start_server();
     expect_waiting_in(s, "select");
@@ -47,29 +45,29 @@ CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thr
     expect_waiting_in(s, "select");
 }
 
-SHARED_CHECK(
-    silent_client, 5, "serves everybody else while one never writes and one never reads",
-    .needs = "big_message waits_in_select",
-    .hint = "Who waits, and whose bytes came? One client's silence may hold up nobody, and what "
-            "waits for one client must not stand where the next one's bytes come in.")
-SHARED_CHECK(slow_reader, 8, "reads no more from a client who does not read, and loses nothing")
-SHARED_CHECK(crowd, 5, "serves 100 clients who come at once, no byte astray")
-SHARED_CHECK(client_vanishes, 6, "outlives clients that reset or are gone without reading",
+SHARED_CHECK(silent_client, 5, "serves other clients while one never writes and one never reads",
+             .needs = "big_message waits_in_select",
+             .hint = "A silent client must not block the loop, and pending output for one client "
+                     "must not share a buffer with the next client's input.")
+SHARED_CHECK(slow_reader, 8, "stops reading from a client that does not read, and loses nothing")
+SHARED_CHECK(crowd, 5, "serves 100 simultaneous clients without mixing up a byte")
+SHARED_CHECK(client_vanishes, 6, "survives clients that reset or leave without reading",
              .needs = "big_message")
-SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, once")
+SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, exactly once")
 
-CHECK(descriptor_limit, 7, "sends away whose descriptor select cannot hold, and lives",
+CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into an fd_set",
       .needs = "waits_in_select",
-      .hint =
-          "An fd_set has room for the descriptors 0 to FD_SETSIZE - 1. FD_SET with a higher one "
-          "writes beside it: select(2).",
-      .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do eval \"exec $i</dev/null\"; "
-                 "done; ./server 9000)\n"
+      .hint = "An fd_set holds the descriptors 0 to FD_SETSIZE - 1. FD_SET with a higher one "
+              "writes outside of it: select(2).",
+      .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"
+                 "    eval \"exec $i</dev/null\"; done; ./server 9000)\n"
                  "# and in a second terminal:\n"
-                 "for i in $(seq 40); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
-                 "echo hello | nc -N 127.0.0.1 9000   # sent away, and after five seconds: hello")
+                 "for i in $(seq 40); do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
+                 "sleep 1\n"
+                 "echo hello | nc -N 127.0.0.1 9000\n"
+                 "# disconnected at first, but served after five seconds")
 {
-    enum { CLIENTS = 40, FREE = 16, LEAST = 4 };
+    enum { CLIENTS = 40, FREE = 16, MIN_SERVED = 4 };
     struct server *s = start_server(.taken = 1024 - FREE);
     struct peer *clients[CLIENTS];
     expect_waiting_in(s, "select");
@@ -84,11 +82,11 @@ CHECK(descriptor_limit, 7, "sends away whose descriptor select cannot hold, and 
             hear(clients[i], "hello\n");
             served++;
         } else if (holds_connection_of(s, clients[i])) {
-            hear_eof_or_reset(clients[i]); /* let in, and not served: then sent away */
+            hear_eof_or_reset(clients[i]); /* accepted, but not served: disconnected */
         }
-    if (served < LEAST || served > FREE)
-        fail_check(s, "those served whose descriptor is below 1024, and no others",
-                   "%d of %d served, while %d such descriptors are free", served, CLIENTS, FREE);
+    if (served < MIN_SERVED || served > FREE)
+        fail_check(s, "service on descriptors below 1024, and on no others",
+                   "%d of %d clients served; %d such descriptors were free", served, CLIENTS, FREE);
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
     expect_descriptors(s, before, "all clients have left");
@@ -97,14 +95,13 @@ CHECK(descriptor_limit, 7, "sends away whose descriptor select cannot hold, and 
     hear(p, "room again?\n");
 }
 
-SHARED_CHECK(out_of_descriptors, 6,
-             "lives without a descriptor for the next client, and does not spin",
+SHARED_CHECK(out_of_descriptors, 6, "survives running out of descriptors, and does not spin",
              .needs = "crowd client_vanishes")
-SHARED_CHECK(interrupted_calls, 4, "calls again what a signal interrupted")
+SHARED_CHECK(interrupted_calls, 4, "restarts calls that a signal interrupted")
 SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens",
              .needs = "half_close waits_in_select")
-SHARED_CHECK(stop, 5, "ends at SIGTERM or SIGINT with the right counts",
+SHARED_CHECK(stop, 5, "stops on SIGTERM or SIGINT with the correct counts",
              .needs = "half_close client_vanishes waits_in_select")
 SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open")
-SHARED_CHECK(idle_cost, 0, "pays for idle clients: see how much")
+SHARED_CHECK(idle_cost, 0, "pays for idle clients: make test CHECK=idle_cost shows how much")

@@ -1,8 +1,8 @@
 /*
- * Lab 6, the specification: a right server ... `make test` runs these checks in this order. What
- * those of every lab ask in detail is in ../grading/harness/every_lab.c, and what labs 6 to 8 ask
- * about lines and searches in ../grading/harness/searching.c.
+ * Lab 6, the specification: a correct server ... `make test` runs these checks in this order. The
+ * shared checks are defined in ../grading/harness/checks.
  */
+#include "checks/shared_checks.h"
 #include "harness.h"
 
 #include <stdio.h>
@@ -11,22 +11,20 @@ TRUSTS_SHORT_COUNTS
 SEARCHES
 WORKERS_BLOCK
 
-SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(echo_line, 4, "sends a line back to nc",
-             .hint =
-                 "An echo does not come from recv() any more, but from a line: answer_line finds "
-                 "it in what has come, and puts it behind what waits to be sent.")
-SHARED_CHECK(lines, 4, "answers lines, in whatever pieces they come")
-SHARED_CHECK(all_bytes, 2, "sends every byte back, also those with the value 0", .needs = "lines")
-SHARED_CHECK(short_sends, 2, "sends the rest when there is room again")
-SHARED_CHECK(big_message, 3, "sends 8 MiB back, every byte in its place", .needs = "short_sends")
+             .hint = "Echoes are made from lines now, not from each recv(): answer_line takes a "
+                     "line from the input, and appends it to the pending output.")
+SHARED_CHECK(lines, 4, "answers lines, in whatever pieces they arrive")
+SHARED_CHECK(all_bytes, 2, "echoes every byte, including those with the value 0", .needs = "lines")
+SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs = "lines")
+SHARED_CHECK(big_message, 3, "echoes 8 MiB, every byte in its place", .needs = "short_sends")
 SHARED_CHECK(half_close, 3, "sends the rest after the client's half-close, then closes")
 
 CHECK(
     fixed_threads, 4, "has one thread for the clients and four for the searches", .needs = "lines",
-    .hint = "main makes the four workers: work() goes on until the kitchen closes, and takes its "
-            "jobs through call_backend. The loop is the first thread, and waits in epoll_wait and "
-            "nowhere else.",
+    .hint = "main starts the four workers: worker_main runs jobs, each through call_backend, until "
+            "the server shuts down. The loop is the first thread, and waits in epoll_wait only.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "ps -L -o pid,lwp,stat,wchan:20,cmd -C server")
 {
@@ -50,32 +48,32 @@ CHECK(
     wait_for_calls(s, USER, 1);
     wait_asleep(s);
     if (count_threads(s) != 1 + WORKERS)
-        fail_check(s, "5 threads, also while seven clients search", "%d", count_threads(s));
+        fail_check(s, "5 threads, even while seven clients search", "%d", count_threads(s));
 }
 
-SHARED_CHECK(silent_client, 3, "serves everybody else while one never writes and one never reads",
+SHARED_CHECK(silent_client, 3, "serves other clients while one never writes and one never reads",
              .needs = "big_message half_close fixed_threads")
-SHARED_CHECK(slow_reader, 3, "reads no more from a client who does not read, and loses nothing")
-SHARED_CHECK(no_starvation, 3, "serves the others while one client never stops talking")
-SHARED_CHECK(crowd, 3, "serves 100 clients who come at once, no byte astray")
-SHARED_CHECK(client_vanishes, 3, "outlives clients that reset or are gone without reading",
+SHARED_CHECK(slow_reader, 3, "stops reading from a client that does not read, and loses nothing")
+SHARED_CHECK(no_starvation, 3, "serves other clients while one never stops sending")
+SHARED_CHECK(crowd, 3, "serves 100 simultaneous clients without mixing up a byte")
+SHARED_CHECK(client_vanishes, 3, "survives clients that reset or leave without reading",
              .needs = "lines")
-SHARED_CHECK(no_leaked_descriptors, 2, "closes each client's descriptor, once")
-SHARED_CHECK(search, 6, "asks user, query and stock in turn", .needs = "lines fixed_threads")
+SHARED_CHECK(no_leaked_descriptors, 2, "closes each client's descriptor, exactly once")
+SHARED_CHECK(search, 6, "queries the user, query and stock backends in turn",
+             .needs = "lines fixed_threads")
 SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
              .needs = "search half_close silent_client")
-SHARED_CHECK(backend_in_pieces, 3, "takes a backend's answer in whatever pieces it comes",
+SHARED_CHECK(backend_in_pieces, 3, "accepts a backend's answer in whatever pieces it arrives",
              .needs = "idle_is_free")
-SHARED_CHECK(loop_never_blocks, 5, "echoes while backends think")
+SHARED_CHECK(loop_never_blocks, 5, "keeps echoing while backend calls are pending")
 SHARED_CHECK(in_order, 5, "answers each client in the order of its lines")
 
-CHECK(workers_share, 5, "has four searches at the backends at once", .needs = "loop_never_blocks",
-      .hint = "A lock that a worker holds while it waits for a backend keeps the other workers "
-              "out, and then one would have been enough.",
-      .by_hand = "make backends DELAY=300     # in one terminal, in a second: make run, and in a "
-                 "third:\n"
-                 "time (for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; "
-                 "wait)   # 0.9 s")
+CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_never_blocks",
+      .hint = "A worker that holds a lock while it waits for a backend keeps out the other "
+              "workers, and the searches run one by one.",
+      .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
+                 "time (for i in 1 2 3 4; do\n"
+                 "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait)  # 0.9 s")
 {
     enum { WORKERS = 4 };
     struct server *s = start_server(.backends = true);
@@ -99,13 +97,13 @@ CHECK(workers_share, 5, "has four searches at the backends at once", .needs = "l
     }
 }
 
-CHECK(queue, 4, "keeps the searches that have no worker yet, and forgets none",
+CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
       .needs = "workers_share",
-      .hint = "Who finds all workers busy goes into a queue without an end; a worker that is done "
-              "looks there before it sleeps.",
-      .by_hand = "make backends DELAY=100     # in one terminal, in a second: make run, and in a "
-                 "third:\n"
-                 "for i in $(seq 12); do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait")
+      .hint = "Put a search that finds all workers busy into an unbounded queue. A worker that has "
+              "finished looks there before it sleeps.",
+      .by_hand = "make backends DELAY=100     # second terminal: make run; third:\n"
+                 "for i in $(seq 12); do\n"
+                 "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait")
 {
     enum { WORKERS = 4, CLIENTS = 12 };
     struct server *s = start_server(.backends = true);
@@ -122,7 +120,7 @@ CHECK(queue, 4, "keeps the searches that have no worker yet, and forgets none",
         wait_for_calls(s, USER, WORKERS);
         wait_asleep(s);
         if (calls_at(USER) != done + WORKERS)
-            fail_check(s, "four searches at the backends, and the others in the queue",
+            fail_check(s, "four searches at the backends, the others in the queue",
                        "%d at the user backend", calls_at(USER) - done);
         release_all(USER);
     }
@@ -132,31 +130,26 @@ CHECK(queue, 4, "keeps the searches that have no worker yet, and forgets none",
     }
 }
 
-SHARED_CHECK(backend_down, 4, "tells the client which backend has failed, and goes on")
-SHARED_CHECK(backend_hangs, 4, "gives each backend one second, and no more",
+SHARED_CHECK(backend_down, 4, "reports which backend has failed, and continues")
+SHARED_CHECK(backend_hangs, 4, "gives each backend call one second, and no more",
              .needs = "backend_down workers_share")
-SHARED_CHECK(line_too_long, 3, "says that a line is too long, and only then closes")
-SHARED_CHECK(stop, 2, "ends at SIGTERM or SIGINT with the right counts")
+SHARED_CHECK(line_too_long, 3, "reports that a line is too long, and only then closes")
+SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts")
 SHARED_CHECK(memory, 2, "makes no memory errors and leaves nothing open",
              .needs = "stop in_order backend_down no_leaked_descriptors")
-SHARED_CHECK(client_leaves_early, 4, "gives nobody the answer of somebody who has left")
-SHARED_CHECK(stop_in_flight, 2, "ends while searches are in flight")
-SHARED_CHECK(out_of_descriptors, 2,
-             "lives without a descriptor for the next client, and does not spin",
+SHARED_CHECK(client_leaves_early, 4, "never sends an answer to a different client")
+SHARED_CHECK(stop_in_flight, 2, "stops while searches are in flight")
+SHARED_CHECK(out_of_descriptors, 2, "survives running out of descriptors, and does not spin",
              .needs = "backend_down")
-SHARED_CHECK(stopped_and_continued, 2, "goes on after SIGSTOP and SIGCONT", .needs = "in_order")
-SHARED_CHECK(interrupted_calls, 2, "calls again what a signal interrupted",
-             .by_hand = "make backends                # in one terminal, in a second: make run "
-                        "FAULTS=eintr=2, and in a third:\n"
-                        "printf 'search x\\n' | nc -N 127.0.0.1 9000    # x user query stock",
+SHARED_CHECK(stopped_and_continued, 2, "continues after SIGSTOP and SIGCONT", .needs = "in_order")
+SHARED_CHECK(interrupted_calls, 2, "restarts calls that a signal interrupted",
              .needs = "stopped_and_continued client_leaves_early")
 
-CHECK(no_data_race, 2, "has no data race", .needs = "stop_in_flight",
-      .hint =
-          "What a worker and the loop both touch (the queues, the flag that says it is over) is "
-          "touched under the lock only. Clients are the loop's alone.",
+CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight",
+      .hint = "Access what a worker and the loop share (the queues, the shutting_down flag) under "
+              "the lock only. Clients belong to the loop.",
       .by_hand = "make && valgrind --tool=helgrind ./server 9000 9001 9002 9003\n"
-                 "# make backends in a second terminal, some searches in a third, then Ctrl-C")
+                 "# second terminal: make backends; third: searches; then Ctrl-C")
 {
     enum { CLIENTS = 6 };
     struct server *s = start_server(.under = HELGRIND, .backends = true);

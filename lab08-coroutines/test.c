@@ -1,8 +1,8 @@
 /*
- * Lab 8, the specification: a right server ... `make test` runs these checks in this order. What
- * those of every lab ask in detail is in ../grading/harness/every_lab.c, and what labs 6 to 8 ask
- * about lines and searches in ../grading/harness/searching.c.
+ * Lab 8, the specification: a correct server ... `make test` runs these checks in this order. The
+ * shared checks are defined in ../grading/harness/checks.
  */
+#include "checks/shared_checks.h"
 #include "harness.h"
 
 #include <dirent.h>
@@ -19,29 +19,28 @@ static void expect_few_threads(struct server *s, const char *when)
 {
     int n = count_threads(s);
     if (n > THREADS)
-        fail_check(s, "at most 3 threads: one lets clients in, two run coroutines",
+        fail_check(s, "at most 3 threads: one accepts clients, two run coroutines",
                    "%d threads, %s", n, when);
 }
 
-SHARED_CHECK(usage, 2, "says how it is called, and which port it cannot have")
+SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(echo_line, 3, "sends a line back to nc",
              .hint =
-                 "main has dealt the client out, and the worker's epoll_wait tells of it: then a "
-                 "coroutine must be made for it, resumed, and resumed again when it can go on.")
-SHARED_CHECK(lines, 3, "answers lines, in whatever pieces they come")
-SHARED_CHECK(all_bytes, 2, "sends every byte back, also those with the value 0", .needs = "lines")
-SHARED_CHECK(short_sends, 2, "sends the rest when there is room again")
-SHARED_CHECK(big_message, 3, "sends 8 MiB back, every byte in its place", .needs = "short_sends")
-SHARED_CHECK(half_close, 3, "sends the rest after the client's half-close, then closes",
-             .hint =
-                 "Edge-triggered, the end is told of once, perhaps together with the last bytes. "
-                 "Who takes those and waits for another event waits for ever: after EPOLLRDHUP "
-                 "receive until recv() returns 0.")
+                 "main has assigned the client to a worker, whose epoll_wait reports it. Create a "
+                 "coroutine for it, resume it, and resume it again whenever it can continue.")
+SHARED_CHECK(lines, 3, "answers lines, in whatever pieces they arrive")
+SHARED_CHECK(all_bytes, 2, "echoes every byte, including those with the value 0", .needs = "lines")
+SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs = "lines")
+SHARED_CHECK(big_message, 3, "echoes 8 MiB, every byte in its place", .needs = "short_sends")
+SHARED_CHECK(
+    half_close, 3, "sends the rest after the client's half-close, then closes",
+    .hint = "In edge-triggered mode end-of-file is reported once, perhaps together with the last "
+            "bytes. After EPOLLRDHUP, receive until recv() returns 0: no further event comes.")
 
-CHECK(few_threads, 3, "serves all its clients with three threads, and they wait in epoll_wait",
+CHECK(few_threads, 3, "serves all its clients with three threads, which wait in epoll_wait",
       .needs = "lines",
-      .hint = "A coroutine is no thread: what waits is the worker, in epoll_wait, for all of its "
-              "clients at once. Any other call that blocks, blocks all of them.",
+      .hint = "A coroutine is not a thread: its worker waits in epoll_wait for all of its clients. "
+              "Any other call that blocks delays them all.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in 1 2 3 4 5; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
                  "ps -L -o pid,lwp,stat,wchan:20,cmd -C server")
@@ -66,26 +65,25 @@ CHECK(few_threads, 3, "serves all its clients with three threads, and they wait 
     expect_processes(s, 1, "one process");
 }
 
-SHARED_CHECK(silent_client, 3, "serves everybody else while one never writes and one never reads",
+SHARED_CHECK(silent_client, 3, "serves other clients while one never writes and one never reads",
              .needs = "big_message half_close few_threads")
-SHARED_CHECK(slow_reader, 3, "reads no more from a client who does not read, and loses nothing")
-SHARED_CHECK(no_starvation, 3, "serves the others while one client never stops talking",
-             .hint =
-                 "A coroutine whose client always has more to say never has to wait: it must let "
-                 "others run all the same, and look at epoll between the rounds.")
-SHARED_CHECK(crowd, 3, "serves 100 clients who come at once, no byte astray")
-SHARED_CHECK(client_vanishes, 3, "outlives clients that reset or are gone without reading",
+SHARED_CHECK(slow_reader, 3, "stops reading from a client that does not read, and loses nothing")
+SHARED_CHECK(no_starvation, 3, "serves other clients while one never stops sending",
+             .hint = "A coroutine whose client always has more to send never has to wait. It must "
+                     "yield all the same, and the worker must call epoll_wait between rounds.")
+SHARED_CHECK(crowd, 3, "serves 100 simultaneous clients without mixing up a byte")
+SHARED_CHECK(client_vanishes, 3, "survives clients that reset or leave without reading",
              .needs = "lines")
-SHARED_CHECK(no_leaked_descriptors, 2, "closes each client's descriptor, once",
+SHARED_CHECK(no_leaked_descriptors, 2, "closes each client's descriptor, exactly once",
              .needs = "half_close client_vanishes few_threads")
 
-/* How often each thread has begun to run, by proc(5): what sleeps does not. */
+/* How often each thread has been scheduled to run: proc(5). A sleeping thread is not. */
 struct runs {
     int tid;
     unsigned long times;
 };
 
-static int look_at_runs(struct server *s, struct runs *runs, int most)
+static int count_runs(struct server *s, struct runs *runs, int max)
 {
     char path[300];
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid_of(s));
@@ -93,7 +91,7 @@ static int look_at_runs(struct server *s, struct runs *runs, int most)
     if (directory == NULL)
         grader_error("cannot read %s", path);
     int n = 0;
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL && n < most;) {
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL && n < max;) {
         unsigned long ran, waited;
         snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)pid_of(s), entry->d_name);
         FILE *file = entry->d_name[0] != '.' ? fopen(path, "re") : NULL;
@@ -108,12 +106,14 @@ static int look_at_runs(struct server *s, struct runs *runs, int most)
     return n;
 }
 
-CHECK(both_workers, 4, "deals its clients out to two workers", .needs = "few_threads",
-      .hint = "One client to the first worker, the next to the second, and so on: each has an "
-              "epoll instance of its own, and is woken for its own clients only.",
+CHECK(both_workers, 4, "distributes its clients over two workers", .needs = "few_threads",
+      .hint = "Assign clients to the workers in turn. Each worker has its own epoll instance, and "
+              "wakes up for its own clients only.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in 1 2 3 4; do (yes | nc 127.0.0.1 9000 >/dev/null &); done; sleep 2\n"
-                 "ps -L -o lwp,time,wchan:20,cmd -C server; killall nc   # two have used time")
+                 "for i in 1 2 3 4; do (yes | nc 127.0.0.1 9000 >/dev/null &); done\n"
+                 "sleep 2\n"
+                 "ps -L -o lwp,time,wchan:20,cmd -C server   # two have used time\n"
+                 "killall nc")
 {
     enum { CLIENTS = 16 };
     struct server *s = start_server();
@@ -127,30 +127,29 @@ CHECK(both_workers, 4, "deals its clients out to two workers", .needs = "few_thr
     }
     for (int i = 0; i < CLIENTS; i++) {
         wait_asleep(s);
-        int n = look_at_runs(s, before, THREADS);
+        int n = count_runs(s, before, THREADS);
         say(clients[i], "who serves me?\n");
         hear(clients[i], "who serves me?\n");
         wait_asleep(s);
-        if (look_at_runs(s, after, THREADS) != n)
-            fail_check(s, "the same threads all the time", "others than before");
+        if (count_runs(s, after, THREADS) != n)
+            fail_check(s, "the same threads throughout", "different threads than before");
         for (int t = 0; t < n; t++)
             served[t] += after[t].times != before[t].times;
     }
-    /* A thread that wakes for each of them (it may share out what comes) is no worker of one half.
-     */
+    /* A thread that wakes for every client only distributes input, and is no worker. */
     int workers = 0;
     for (int t = 0; t < THREADS; t++)
         workers += served[t] > 0 && served[t] < CLIENTS;
     for (int t = 0; t < THREADS && workers < WORKERS; t++)
-        evidence("thread %d: has run for %d of %d clients", t + 1, served[t], CLIENTS);
+        evidence("thread %d ran for %d of %d clients", t + 1, served[t], CLIENTS);
     if (workers < WORKERS)
-        fail_check(s, "two threads, each of which runs for some of the clients", "%d such thread%s",
+        fail_check(s, "two threads, each of which serves some of the clients", "%d such thread%s",
                    workers, workers == 1 ? "" : "s");
 }
 
-SHARED_CHECK(ten_thousand, 3, "serves 10,000 clients, each of their bytes")
+SHARED_CHECK(ten_thousand, 3, "serves 10,000 clients without losing a byte")
 
-/* Mappings that nobody may touch: a guard page below each stack. */
+/* Mappings without access (PROT_NONE): a guard page below each stack. */
 static int count_guards(struct server *s)
 {
     char path[64], line[400];
@@ -165,16 +164,28 @@ static int count_guards(struct server *s)
     return n;
 }
 
-CHECK(small_stacks, 4, "keeps little memory for a client that is idle, and a guard page",
+/* A client that sends much at once, and stays connected. */
+static void send_much_at_once(struct server *s, const char *text, size_t size)
+{
+    struct peer *p = connect_to(s);
+    say(p, "hello\n");
+    hear(p, "hello\n");
+    freeze(s); /* so that the server finds all of it at once */
+    say_bytes(p, text, size);
+    thaw(s);
+    hear_bytes(p, text, size);
+}
+
+CHECK(small_stacks, 4, "keeps little memory for an idle client, and a guard page",
       .needs = "big_message crowd",
-      .hint = "Memory of a stack is used as far down as it has ever been touched, and stays so. "
-              "What only a busy client needs, a buffer above all, is taken from elsewhere and "
-              "given back.",
+      .hint = "A stack page stays in memory once it has been touched. Allocate what only a busy "
+              "client needs, a buffer above all, elsewhere, and free it.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in $(seq 100); do (sleep 9 | nc -N 127.0.0.1 9000 &); done; sleep 2\n"
+                 "for i in $(seq 100); do (sleep 9 | nc -N 127.0.0.1 9000 &); done\n"
+                 "sleep 2\n"
                  "grep VmRSS /proc/$(pgrep -nf 'server 9000')/status")
 {
-    enum { FIRST = 20, CLIENTS = 200, SIZE = 32 * 1024, MOST_KIB = 24 };
+    enum { FIRST = 20, CLIENTS = 200, SIZE = 32 * 1024, MAX_KIB = 24 };
     struct server *s = start_server();
     char *text = long_text(SIZE);
     uint64_t before = 0;
@@ -185,61 +196,53 @@ CHECK(small_stacks, 4, "keeps little memory for a client that is idle, and a gua
             before = memory_of(s);
             guards = count_guards(s);
         }
-        struct peer *p = connect_to(s);
-        say(p, "hello\n");
-        hear(p, "hello\n");
-        freeze(s); /* so that there is much to receive at once */
-        say_bytes(p, text, SIZE);
-        thaw(s);
-        hear_bytes(p, text, SIZE);
+        send_much_at_once(s, text, SIZE);
     }
     free(text);
     wait_asleep(s);
     uint64_t more = memory_of(s) - before;
-    evidence("%.1f KiB of memory for each of %d clients that are idle now",
-             (double)more / 1024 / CLIENTS, CLIENTS);
-    if (more > (uint64_t)CLIENTS * MOST_KIB * 1024)
-        fail_check(s,
-                   "at most 24 KiB of memory for a client that is idle, also if it has said "
-                   "much before",
+    evidence("%.1f KiB of memory for each of %d idle clients", (double)more / 1024 / CLIENTS,
+             CLIENTS);
+    if (more > (uint64_t)CLIENTS * MAX_KIB * 1024)
+        fail_check(s, "at most 24 KiB of memory for an idle client, however much it sent",
                    "%.1f KiB", (double)more / 1024 / CLIENTS);
     guards = count_guards(s) - guards;
     if (guards < CLIENTS)
-        fail_check(s, "a guard page below each stack, mprotect(2): 200 more for 200 more clients",
-                   "%d more mappings that nobody may touch", guards);
+        fail_check(s, "a guard page below each stack, mprotect(2): 200 for 200 clients",
+                   "%d more mappings without access (PROT_NONE)", guards);
 }
 
-SHARED_CHECK(search, 5, "asks user, query and stock in turn", .needs = "half_close few_threads")
+SHARED_CHECK(search, 5, "queries the user, query and stock backends in turn",
+             .needs = "half_close few_threads")
 SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
              .needs = "search half_close silent_client")
-SHARED_CHECK(backend_in_pieces, 3, "takes a backend's answer in whatever pieces it comes",
+SHARED_CHECK(backend_in_pieces, 3, "accepts a backend's answer in whatever pieces it arrives",
              .needs = "idle_is_free")
-SHARED_CHECK(loop_never_blocks, 4, "echoes while backends think",
-             .hint =
-                 "A coroutine that has to wait suspends itself, and its worker runs the others. A "
-                 "blocking socket or call stops the worker, and half of all clients with it.")
+SHARED_CHECK(loop_never_blocks, 4, "keeps echoing while backend calls are pending",
+             .hint = "A coroutine that has to wait suspends itself, and its worker runs others. A "
+                     "blocking call stops the worker, and with it half of the clients.")
 SHARED_CHECK(in_order, 3, "answers each client in the order of its lines")
 
-SHARED_CHECK(backend_down, 3, "tells the client which backend has failed, and goes on")
-SHARED_CHECK(backend_hangs, 3, "gives each backend one second, and no more",
-             .hint = "The second counts from the beginning of the call, not from the last byte. As "
-                     "every call has one second, the oldest is the first whose time is up.",
+SHARED_CHECK(backend_down, 3, "reports which backend has failed, and continues")
+SHARED_CHECK(backend_hangs, 3, "gives each backend call one second, and no more",
+             .hint = "The second begins with the call, not with the last byte received. All calls "
+                     "have the same timeout, so the oldest expires first.",
              .needs = "backend_down")
 SHARED_CHECK(thousand_in_flight, 4, "has a thousand searches in flight at once",
-             .hint =
-                 "Each client has a coroutine, and each search waits in its own: nothing is shared "
-                 "but the thread, and nothing is counted out.")
-SHARED_CHECK(line_too_long, 3, "says that a line is too long, and only then closes")
-SHARED_CHECK(stop, 2, "ends at SIGTERM or SIGINT with the right counts")
+             .hint = "Each client has a coroutine, and each search waits in its own. Share nothing "
+                     "between searches, and do not limit their number.")
+SHARED_CHECK(line_too_long, 3, "reports that a line is too long, and only then closes")
+SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts")
 SHARED_CHECK(memory, 2, "makes no memory errors and leaves nothing open",
              .needs = "stop in_order backend_down no_leaked_descriptors")
 
 CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
       .needs = "crowd search",
       .hint = "When serve_client returns, the coroutine has ended: close the client's socket, and "
-              "let the worker unmap the stack, when nobody stands on it any more.",
+              "unmap the stack from the worker's own stack, not from the one to be unmapped.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in $(seq 100); do (sleep 3 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+                 "for i in $(seq 100); do (sleep 3 | nc -N 127.0.0.1 9000 &); done\n"
+                 "sleep 1\n"
                  "wc -l /proc/$(pgrep -nf 'server 9000')/maps; sleep 3\n"
                  "wc -l /proc/$(pgrep -nf 'server 9000')/maps   # far fewer")
 {
@@ -270,32 +273,26 @@ CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
             hang_up(clients[i]);
     expect_descriptors(s, descriptors, "all clients have left");
     wait_asleep(s);
-    /* A stack that is kept costs two mappings; a few may be kept for those who come next. */
+    /* A stack that is kept has two mappings; a few may be kept for the next clients. */
     int more = count_mappings(s) - mappings;
     if (more > MORE)
-        fail_check(s,
-                   "stacks given back when their clients have left: about as many mappings as "
-                   "before 400 clients came",
-                   "%d more", more);
+        fail_check(s, "stacks freed: about as many mappings as before 400 clients came", "%d more",
+                   more);
 }
 
-SHARED_CHECK(client_leaves_early, 3, "gives nobody the answer of somebody who has left")
-SHARED_CHECK(stop_in_flight, 2, "ends while searches are in flight")
-SHARED_CHECK(out_of_descriptors, 2,
-             "lives without a descriptor for the next client, and does not spin",
+SHARED_CHECK(client_leaves_early, 3, "never sends an answer to a different client")
+SHARED_CHECK(stop_in_flight, 2, "stops while searches are in flight")
+SHARED_CHECK(out_of_descriptors, 2, "survives running out of descriptors, and does not spin",
              .needs = "backend_down")
-SHARED_CHECK(stopped_and_continued, 2, "goes on after SIGSTOP and SIGCONT", .needs = "in_order")
-SHARED_CHECK(interrupted_calls, 2, "calls again what a signal interrupted",
-             .by_hand = "make backends                # in one terminal, in a second: make run "
-                        "FAULTS=eintr=2, and in a third:\n"
-                        "printf 'search x\\n' | nc -N 127.0.0.1 9000    # x user query stock",
+SHARED_CHECK(stopped_and_continued, 2, "continues after SIGSTOP and SIGCONT", .needs = "in_order")
+SHARED_CHECK(interrupted_calls, 2, "restarts calls that a signal interrupted",
              .needs = "stopped_and_continued client_leaves_early")
 
-CHECK(no_data_race, 2, "has no data race", .needs = "stop_in_flight both_workers",
-      .hint = "Two threads use the same memory, one of them writes, and no lock orders them. Let "
-              "each worker have its own: coroutines, buffers, counts.",
+CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight both_workers",
+      .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
+              "the accesses. Give each worker its own coroutines, buffers and counts.",
       .by_hand = "make && valgrind --tool=helgrind ./server 9000 9001 9002 9003\n"
-                 "# make backends in a second terminal, some searches in a third, then Ctrl-C")
+                 "# second terminal: make backends; third: searches; then Ctrl-C")
 {
     enum { CLIENTS = 6 };
     struct server *s = start_server(.under = HELGRIND, .backends = true);

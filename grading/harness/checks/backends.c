@@ -1,0 +1,167 @@
+/* Labs 6 to 8: backends that fail, hang, or answer in pieces. */
+#include "search_steps.h"
+#include "shared_checks.h"
+
+#include <stdio.h>
+
+DEFINE_SHARED_CHECK(
+    backend_in_pieces, .needs = "search",
+    .hint = "A backend's answer, too, arrives in pieces: it is complete when its newline is there. "
+            "Ignore what follows.",
+    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
+               "# in a second terminal: make run; in a third:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "# then type in the first: one, Ctrl-D, two, Enter")
+{
+    struct server *s = start_server(.backends = true);
+    struct peer *a = connect_to(s);
+    for (enum backend b = USER; b < BACKENDS; b++)
+        set_backend(b, IN_PIECES);
+    expect_search(a, "in pieces");
+    for (enum backend b = USER; b < BACKENDS; b++)
+        set_backend(b, ANSWERS_WITH_EXTRA);
+    expect_search(a, "and more");
+    say(a, "hello\n");
+    hear(a, "hello\n");
+}
+
+static void search_in_vain(struct server *s, struct peer *a, enum backend b, enum backend_mode mode)
+{
+    set_backend(b, mode);
+    int before = calls_at(STOCK);
+    say(a, "search in vain\nand on\n");
+    expect_error(a, b, "failed");
+    hear(a, "and on\n");
+    if (b != STOCK && calls_at(STOCK) != before)
+        fail_check(s, "no call to the stock backend after an earlier one has failed",
+                   "%d more calls", calls_at(STOCK) - before);
+    set_backend(b, ANSWERS);
+    expect_search(a, "in luck");
+}
+
+/* An answer has the same limit as a line; with a newline or without. */
+static void search_with_long_answers(struct peer *a)
+{
+    char *longest = line_of('x', MAX_LINE + 1);
+    set_answer(QUERY, longest, MAX_LINE + 2);
+    say(a, "search too much\n");
+    expect_error(a, QUERY, "failed");
+    set_answer(QUERY, longest, MAX_LINE + 1);
+    say(a, "search too much\n");
+    expect_error(a, QUERY, "failed");
+    set_backend(QUERY, ANSWERS);
+}
+
+DEFINE_SHARED_CHECK(
+    backend_down, .needs = "in_order",
+    .hint = "A refused connect(), recv() that returns 0 before the newline, a line that is too "
+            "long: in each case this backend has failed. Close its socket, send the client the "
+            "error, and call no further backend.",
+    .by_hand = "make run                    # no backends; in a second terminal:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "# error: user backend failed")
+{
+    static const enum backend_mode modes[] = {REFUSES, CLOSES, CLOSES_BEFORE_NEWLINE};
+    struct server *s = start_server(.backends = true);
+    struct peer *a = connect_to(s);
+    expect_search(a, "first");
+    wait_asleep(s);
+    int before = count_descriptors(s);
+    for (int m = 0; m < 3; m++)
+        for (enum backend b = USER; b < BACKENDS; b++)
+            search_in_vain(s, a, b, modes[m]);
+    search_with_long_answers(a);
+
+    struct peer *b = connect_to(s);
+    set_backend(USER, REFUSES);
+    say(b, "search without a newline");
+    finish_saying(b);
+    hear(b, "error: user backend failed");
+    hear_end(b);
+    set_backend(USER, ANSWERS);
+    expect_search(a, "last");
+    expect_descriptors(s, before, "as many as before those searches");
+}
+
+/* The first client's search hangs at user, the second's at query, the third's at stock: all within
+ * the same second. */
+static void hang_at_each(struct server *s, struct peer *const *clients, enum backend_mode mode)
+{
+    char line[40];
+    for (enum backend b = USER; b < BACKENDS; b++) {
+        set_backend(b, mode);
+        snprintf(line, sizeof line, "search hangs at %s\n", backend_names[b]);
+        say(clients[b], line);
+        wait_for_calls(s, b, 1);
+        set_backend(b, ANSWERS);
+    }
+}
+
+static void expect_timeouts(struct peer *const *clients)
+{
+    for (enum backend b = USER; b < BACKENDS; b++)
+        expect_error(clients[b], b, "timed out");
+}
+
+enum { FOURTH = BACKENDS, FIFTH, HANG_CLIENTS };
+
+/* Silent backends, and one whose connect() hangs: this must not delay other clients. */
+static void expect_timeouts_of_silence(struct server *s, struct peer *const *clients)
+{
+    hang_at_each(s, clients, HOLDS);
+    set_backend(QUERY, DOES_NOT_ACCEPT);
+    say(clients[FOURTH], "search nobody there\n");
+    wait_connecting(s, QUERY);
+    expect_echoes_while_held(s, clients + FIFTH, 1);
+    expect_timeouts(clients);
+    expect_error(clients[FOURTH], QUERY, "timed out");
+    set_backend(QUERY, ANSWERS);
+    expect_search(clients[0], "after that");
+}
+
+/* Every client's last call has timed out: a stale errno must not make the next error "timed out".
+ */
+static void expect_failures_after_timeouts(struct peer *const *clients)
+{
+    set_backend(USER, CLOSES);
+    for (int i = 0; i < HANG_CLIENTS; i++)
+        say(clients[i], "search in vain\n");
+    for (int i = 0; i < HANG_CLIENTS; i++)
+        expect_error(clients[i], USER, "failed");
+}
+
+/* Answers that trickle in time out; three calls that take half a second each do not. */
+static void expect_deadline_per_call(struct server *s, struct peer *const *clients)
+{
+    hang_at_each(s, clients, TRICKLES);
+    for (enum backend b = USER; b < BACKENDS; b++)
+        set_backend(b, SLOW);
+    say(clients[FOURTH], "search slow, but in time\n");
+    expect_timeouts(clients);
+    hear(clients[FOURTH], answer_to("slow, but in time"));
+    for (enum backend b = USER; b < BACKENDS; b++)
+        set_backend(b, ANSWERS);
+    expect_search(clients[0], "after that");
+}
+
+DEFINE_SHARED_CHECK(
+    backend_hangs, .needs = "backend_down",
+    .hint = "The second begins with the call, not with the last byte received: for each wait, "
+            "allow only what is left of it.",
+    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
+               "# in a second terminal: make run; in a third:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "# error: user backend timed out")
+{
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[HANG_CLIENTS];
+    for (int i = 0; i < HANG_CLIENTS; i++)
+        clients[i] = connect_to(s);
+    expect_search(clients[0], "first");
+    wait_asleep(s);
+    int before = count_descriptors(s);
+    expect_timeouts_of_silence(s, clients);
+    expect_failures_after_timeouts(clients);
+    expect_deadline_per_call(s, clients);
+    expect_descriptors(s, before, "as many as before those searches");
+}

@@ -1,0 +1,160 @@
+/* What a server costs: CPU time when idle and per echo, memory per client. */
+#include "../internal.h"
+#include "shared_checks.h"
+#include "steps.h"
+
+#include <stdlib.h>
+
+static void expect_idle_around_slow_reader(struct server *s, struct peer *a, uint64_t echo)
+{
+    stop_reading(a);
+    size_t sent = say_until_blocked(a);
+    expect_idle(s, echo, "while its client does not read");
+    resume_reading(a);
+    hear_long_text(a, sent);
+    expect_idle(s, echo, "when its client has caught up");
+    hang_up(a);
+    expect_idle(s, echo, "with no client, after pending output has drained");
+}
+
+static void expect_idle_around_search(uint64_t echo)
+{
+    struct server *s = start_server(.backends = true);
+    struct peer *a = connect_to(s);
+    say(a, "search first\n");
+    hear(a, "first user query stock\n");
+    expect_idle(s, echo, "after a search");
+    set_backend(STOCK, HOLDS);
+    say(a, "search again\n");
+    wait_for_calls(s, STOCK, 1);
+    set_calls_held(true);
+    expect_idle(s, echo, "while a backend call is pending");
+    set_calls_held(false);
+}
+
+/* Small buffers, so that all the client sends and its FIN arrive while the output has no room. */
+static void expect_idle_after_half_close(uint64_t echo)
+{
+    struct server *s = start_server(.faults = "small_buffers");
+    struct peer *b = connect_small(s);
+    greet(b);
+    stop_reading(b);
+    char *text = long_text(MANY_BYTES);
+    size_t sent = send_while_frozen(s, b, text, MANY_BYTES);
+    finish_saying(b);
+    thaw(s);
+    expect_idle(s, echo, "while its client does not read, and has half-closed");
+    resume_reading(b);
+    hear_bytes(b, text, sent);
+    free(text);
+}
+
+DEFINE_SHARED_CHECK(
+    idle_is_free, .needs = "half_close",
+    .hint = "A blocking call sleeps until there is something to do. A loop that polls burns a "
+            "whole core.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "s=$(pgrep -nf 'server 9000'); nc 127.0.0.1 9000 &\n"
+               "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat; kill %1\n"
+               "# CPU time in nanoseconds, ..., how often it ran: neither may grow")
+{
+    struct server *s = start_server();
+    struct peer *a = connect_to(s);
+    uint64_t echo = cost_of_echo(s, a);
+    expect_idle(s, echo, "while its client sends nothing");
+    expect_idle_around_slow_reader(s, a, echo);
+    if (searches)
+        expect_idle_around_search(echo);
+    expect_idle_after_half_close(echo);
+}
+
+/* CPU time per echo in nanoseconds, in one round. */
+static uint64_t measure_echoes(struct server *s, struct peer *p, int echoes)
+{
+    uint64_t before = cpu_time(s);
+    say_and_hear(p, "hello\n", echoes);
+    return (cpu_time(s) - before) / (uint64_t)echoes;
+}
+
+/* Two servers in turns, so that other load on the machine affects both, and the best round of each.
+ */
+DEFINE_SHARED_CHECK(
+    flat_cost, .needs = "ten_thousand",
+    .hint = "The kernel keeps the interest list and reports only ready descriptors. A loop over "
+            "all clients, or an epoll_ctl for each of them, pays for the idle ones.",
+    .by_hand = "make test CHECK=flat_cost")
+{
+    enum { ROUNDS = 12, ECHOES = 200 };
+    int count = descriptors_for(5000);
+    struct server *servers[2];
+    struct peer *peers[2];
+    uint64_t best[2] = {UINT64_MAX, UINT64_MAX};
+    for (int i = 0; i < 2; i++) {
+        servers[i] = start_server(.descriptors = MAX_DESCRIPTORS);
+        share_one_cpu(servers[i]);
+        peers[i] = connect_to(servers[i]);
+        say_and_hear(peers[i], "hello\n", ECHOES);
+    }
+    asked("the second server gets more clients, which send nothing:");
+    connect_many(servers[1], NULL, count);
+    wait_asleep(servers[1]);
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < 2; i++) {
+            uint64_t cost = measure_echoes(servers[i], peers[i], ECHOES);
+            best[i] = cost < best[i] ? cost : best[i];
+        }
+    evidence("CPU time per echo: %.1f us alone, %.1f us among %d idle clients",
+             (double)best[0] / 1000, (double)best[1] / 1000, count);
+    if (best[1] > 2 * best[0])
+        fail_check(servers[1], "an echo costs at most twice as much among idle clients",
+                   "%.1f times as much", (double)best[1] / (double)best[0]);
+}
+
+DEFINE_SHARED_CHECK(price, .needs = "pieces",
+                    .hint = "For your information: what 1,000 clients at once cost.",
+                    .by_hand = "make test CHECK=price", .only_when_asked = true)
+{
+    enum { CLIENTS = 1000 };
+    struct server *s = start_server();
+    struct peer *p = connect_and_greet(s);
+    hang_up(p);
+    wait_asleep(s);
+    uint64_t memory = memory_of(s), cpu = cpu_time(s);
+    int processes = count_processes(s), threads = count_threads(s);
+    for (int i = 0; i < CLIENTS; i++)
+        connect_and_greet(s);
+    wait_asleep(s);
+    memory = memory_of(s) - memory;
+    cpu = cpu_time(s) - cpu;
+    evidence("%d clients are connected, and each has received one echo", CLIENTS);
+    evidence("processes: %d more, threads: %d more", count_processes(s) - processes,
+             count_threads(s) - threads);
+    evidence("memory: about %.0f KiB per client, not counting kernel memory",
+             (double)memory / 1024 / CLIENTS);
+    evidence("CPU time: about %.0f microseconds per client", (double)cpu / 1000 / CLIENTS);
+}
+
+/* CPU time per echo for several numbers of idle clients. 900: select holds no more. */
+DEFINE_SHARED_CHECK(idle_cost, .needs = "crowd",
+                    .hint = "For your information: what idle clients cost the busy ones.",
+                    .by_hand = "make test CHECK=idle_cost", .only_when_asked = true)
+{
+    enum { ROUNDS = 10, ECHOES = 100 };
+    static const int idle[] = {0, 100, 300, 900};
+    struct server *s = start_server();
+    share_one_cpu(s);
+    struct peer *p = connect_to(s);
+    int connected = 0;
+    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
+        connect_many(s, NULL, idle[i] - connected);
+        connected = idle[i];
+        wait_asleep(s);
+        uint64_t best = UINT64_MAX;
+        for (int round = 0; round < ROUNDS; round++) {
+            uint64_t cost = measure_echoes(s, p, ECHOES);
+            best = cost < best ? cost : best;
+        }
+        evidence("CPU time per echo: about %.0f microseconds, with %d idle clients",
+                 (double)best / 1000, connected);
+    }
+}

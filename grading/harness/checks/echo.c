@@ -1,0 +1,119 @@
+/* Echoing: lines, pieces, arbitrary bytes, long messages, half-close. */
+#include "../internal.h"
+#include "shared_checks.h"
+#include "steps.h"
+
+#include <stdlib.h>
+
+DEFINE_SHARED_CHECK(
+    echo_line,
+    .hint = "socket, bind, listen, accept, recv, send: the call in which the server is blocked, "
+            "or its last message, shows how far it got.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "printf 'hello, server\\n' | nc -N 127.0.0.1 9000\n"
+               "timeout 1 ./server 9004 | cat   # \"listening\" at once: flush it")
+{
+    struct server *s = start_server();
+    while (port_of(s) >> 8 == (port_of(s) & 0xff)) /* correct even without ntohs() */
+        s = start_server();
+    struct peer *a = connect_with_nc(s);
+    say(a, "hello, server\n");
+    hear(a, "hello, server\n");
+    hang_up(a);
+    wait_asleep(s);
+    struct peer *b = connect_with_nc(s);
+    say(b, "hello again\n");
+    hear(b, "hello again\n");
+}
+
+DEFINE_SHARED_CHECK(
+    pieces, .needs = "echo_line",
+    .hint = "TCP is a byte stream: recv() returns what has arrived so far, be it half a line or "
+            "three lines. Send that back, then call recv() again.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "(printf one; sleep 1; printf ' two'; sleep 1) |\n"
+               "    nc -N 127.0.0.1 9000    # one ... two")
+{
+    struct server *s = start_server();
+    struct peer *c = connect_to(s);
+    static const char *const pieces[] = {"one", " two", "\n", "three\nfour\n", "f", "ive"};
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        say(c, pieces[i]);
+        hear(c, pieces[i]);
+    }
+}
+
+DEFINE_SHARED_CHECK(
+    all_bytes, .needs = "pieces",
+    .hint = "recv() stores bytes, not a string: only its return value tells how many.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "printf 'a\\0b\\n' | nc -N 127.0.0.1 9000 | od -c")
+{
+    struct server *s = start_server();
+    struct peer *c = connect_to(s);
+    char bytes[513];
+    for (int i = 0; i < 512; i++)
+        bytes[i] = (char)i;
+    bytes[512] = '\n';
+    say_bytes(c, bytes, sizeof bytes);
+    hear_bytes(c, bytes, sizeof bytes);
+}
+
+/* More than any buffer holds has arrived, and nothing follows: edge-triggered epoll reports it only
+ * once, so a server that reads a part gets no second event for the rest. */
+static void expect_all_read_at_once(void)
+{
+    enum { MORE_THAN_A_BUFFER = 160 * 1024 };
+    struct server *s = start_server(.faults = "big_receive");
+    struct peer *c = connect_and_greet(s);
+    char *text = long_text(MORE_THAN_A_BUFFER);
+    size_t sent = send_while_frozen(s, c, text, MORE_THAN_A_BUFFER);
+    wait_to_be_read(s, c, sent);
+    thaw(s);
+    hear_bytes(c, text, sent);
+    free(text);
+}
+
+DEFINE_SHARED_CHECK(
+    big_message, .needs = "pieces",
+    .hint = "recv() returns a big message in pieces of any size. Send each piece back completely "
+            "before you read the next.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "seq 1000000 | cksum; seq 1000000 | nc -N 127.0.0.1 9000 | cksum")
+{
+    enum { SIZE = 8 * 1024 * 1024 };
+    struct server *s = start_server();
+    struct peer *c = connect_to(s);
+    char *text = long_text(SIZE);
+    say_bytes(c, text, SIZE);
+    hear_bytes(c, text, SIZE);
+    free(text);
+    expect_all_read_at_once();
+    if (!trusts_short_counts) /* for those that do, short_sends has tested it */
+        expect_delayed_echo(start_server(.faults = "small_buffers"), MANY_BYTES, false);
+}
+
+DEFINE_SHARED_CHECK(
+    half_close, .needs = "big_message",
+    .hint = "recv() returned 0: the client has finished sending, but it can still receive. "
+            "close() sends what is left and then FIN, unless SO_LINGER says otherwise.",
+    .by_hand = "make run FAULTS=small_buffers    # and in a second terminal:\n"
+               "seq 1000000 | nc -N 127.0.0.1 9000 | tail -n 1  # 1000000; it ends\n"
+               "nc -N 127.0.0.1 9000 </dev/null                 # ends at once")
+{
+    enum { FEW_BYTES = 24 * 1024 }; /* they fit into the server's send buffer */
+    struct server *s = start_server();
+    expect_delayed_echo(s, FEW_BYTES, true); /* the rest waits in the kernel */
+    s = start_server(.faults = "small_buffers");
+    expect_delayed_echo(s, MANY_BYTES, true); /* or in the server itself */
+
+    struct peer *b = connect_to(s);
+    finish_saying(b);
+    hear_end(b);
+
+    struct peer *c = connect_with_nc(s);
+    say(c, "last words");
+    finish_saying(c);
+    hear(c, "last words");
+    hear_end(c);
+}

@@ -1,0 +1,109 @@
+/* Many clients at once. */
+#include "../internal.h"
+#include "shared_checks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+DEFINE_SHARED_CHECK(
+    crowd, .needs = "half_close silent_client",
+    .hint = "All clients connect before the first is accepted: the backlog must hold them "
+            "(SOMAXCONN). Do not use one client's buffer or descriptor for another client.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "s=$(pgrep -nf 'server 9000'); kill -STOP $s\n"
+               "for i in $(seq 100); do\n"
+               "    (echo $i | nc -N 127.0.0.1 9000 >>answers &); done; sleep 2\n"
+               "kill -CONT $s; sleep 2\n"
+               "sort -n answers | uniq | wc -l; rm answers   # 100")
+{
+    enum { CLIENTS = 100, SIZE = 31 * 64 }; /* whole lines */
+    struct server *s = start_server();
+    struct peer *clients[CLIENTS];
+    char text[SIZE];
+    wait_asleep(s);
+    freeze(s); /* all connect before the first is accepted */
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        fill_text(text, (size_t)i * SIZE, SIZE);
+        say_bytes(clients[i], text, SIZE);
+    }
+    thaw(s);
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < CLIENTS; i++) {
+            fill_text(text, (size_t)i * SIZE, SIZE);
+            hear_bytes(clients[i], text, SIZE);
+            say_bytes(clients[i], text, SIZE);
+        }
+    for (int i = 0; i < CLIENTS; i++) {
+        fill_text(text, (size_t)i * SIZE, SIZE);
+        finish_saying(clients[i]);
+        hear_bytes(clients[i], text, SIZE);
+        hear_end(clients[i]);
+    }
+}
+
+DEFINE_SHARED_CHECK(
+    one_thread, .needs = "pieces",
+    .hint = "Create no thread and no process for a client: one loop serves all clients, with a "
+            "struct for each.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
+               "ps -L -o pid,lwp,stat,wchan,cmd -C server")
+{
+    struct server *s = start_server();
+    struct peer *clients[3];
+    for (int i = 0; i < 3; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+        hear(clients[i], "hello\n");
+    }
+    stop_reading(clients[0]);
+    say_until_blocked(clients[0]);
+    expect_processes(s, 1, "one process for all clients");
+    expect_threads(s, 1, "one thread for all clients");
+}
+
+int descriptors_for(int clients)
+{
+    enum { OTHERS = 64, MIN_CLIENTS = 4000 };
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    int possible = limit.rlim_max > 1000000 ? 1000000 : (int)limit.rlim_max - OTHERS;
+    if (possible < clients && possible < MIN_CLIENTS)
+        grader_error("%d clients need more descriptors than the hard limit allows (ulimit -Hn: %d)",
+                     MIN_CLIENTS, (int)limit.rlim_max);
+    if (possible < clients)
+        asked("%d clients instead of %d: this machine's hard limit allows no more", possible,
+              clients);
+    return possible < clients ? possible : clients;
+}
+
+DEFINE_SHARED_CHECK(
+    ten_thousand, .needs = "crowd",
+    .hint = "Which client got no echo? Look for a table, an array or a set that ends there.",
+    .by_hand = "make && (ulimit -n 20000; ./server 9000)   # in a second terminal:\n"
+               "ulimit -n 20000             # one bash is all the clients\n"
+               "for i in $(seq 10000); do exec {fd}<>/dev/tcp/127.0.0.1/9000; done\n"
+               "echo 'and I?' | nc -N 127.0.0.1 9000")
+{
+    int count = descriptors_for(10000);
+    struct server *s = start_server(.descriptors = MAX_DESCRIPTORS);
+    struct peer **clients = calloc((size_t)count, sizeof *clients);
+    char line[64];
+    if (clients == NULL)
+        grader_error("out of memory");
+    connect_many(s, clients, count);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < count; i++) {
+            snprintf(line, sizeof line, "client %d, round %d\n", i, round);
+            say(clients[i], line);
+        }
+        for (int i = 0; i < count; i++) {
+            snprintf(line, sizeof line, "client %d, round %d\n", i, round);
+            hear(clients[i], line);
+        }
+    }
+    free(clients);
+}

@@ -1,0 +1,190 @@
+/* Clients that misbehave: they vanish, stay silent, do not read, or never stop sending. */
+#include "../internal.h"
+#include "shared_checks.h"
+#include "steps.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The client has sent text and is gone when the server sends it back: the first send meets a reset,
+ * a second one would raise SIGPIPE. */
+static void vanish_without_reading(struct server *s)
+{
+    struct peer *b = connect_and_greet(s);
+    char *text = long_text(MANY_BYTES);
+    send_while_frozen(s, b, text, MANY_BYTES);
+    free(text);
+    hang_up(b);
+    thaw(s);
+}
+
+DEFINE_SHARED_CHECK(
+    client_vanishes, .needs = "echo_line",
+    .hint = "recv() and send() fail when the client is gone: that ends this connection, not the "
+            "server. send() also raises SIGPIPE, unless you pass MSG_NOSIGNAL.",
+    .by_hand = "make run FAULTS=short_recv=4096   # in a second terminal, bash:\n"
+               "s=$(pgrep -nf 'server 9000'); kill -STOP $s\n"
+               "seq 10000 >/dev/tcp/127.0.0.1/9000; kill -CONT $s  # reads nothing\n"
+               "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000     # resets\n"
+               "echo 'still there?' | nc -N 127.0.0.1 9000")
+{
+    /* Short receives, so that a server with a big buffer has to send more than once as well. */
+    struct server *s =
+        start_server(.faults = trusts_short_counts ? "small_buffers" : "short_recv=4096");
+    bool was_idle = is_idle(s, ECHO_NANOSECONDS); /* if not, idle_is_free reports it */
+    struct peer *a = connect_and_greet(s);
+    reset(a);
+    expect_service(s);
+
+    vanish_without_reading(s);
+    expect_service(s);
+
+    /* The server is sending to a client that does not read, and now resets. */
+    struct peer *c = connect_to(s);
+    stop_reading(c);
+    say_until_blocked(c);
+    reset(c);
+    if (was_idle)
+        expect_idle(s, ECHO_NANOSECONDS, "after a client that was not reading has reset");
+    expect_service(s);
+}
+
+/* Output waits for client B, from near the beginning of a buffer on, and as much arrives from
+ * client C in one piece: they must not overwrite each other. */
+static void expect_separate_buffers(struct server *s)
+{
+    /* One after the other: simultaneous connections are tested by crowd and own_argument. */
+    struct peer *b = connect_small(s);
+    greet(b);
+    struct peer *c = connect_and_greet(s);
+    char *text = long_text(MANY_BYTES), *stars = long_text(MANY_BYTES);
+    for (int i = 0; i < MANY_BYTES; i++)
+        stars[i] = stars[i] == '\n' ? '\n' : '*';
+    size_t sent_by_b = send_while_frozen(s, b, text, MANY_BYTES);
+    stop_reading(b);
+    thaw(s);
+    size_t sent_by_c = send_while_frozen(s, c, stars, MANY_BYTES);
+    thaw(s);
+    hear_bytes(c, stars, sent_by_c);
+    resume_reading(b);
+    hear_bytes(b, text, sent_by_b);
+    free(text);
+    free(stars);
+}
+
+/* Lines of stars: other bytes than long_text(). */
+static char *star_lines(size_t size)
+{
+    char *stars = malloc(size);
+    if (stars == NULL)
+        grader_error("out of memory");
+    memset(stars, '*', size);
+    for (size_t i = 99; i < size; i += 100)
+        stars[i] = '\n';
+    return stars;
+}
+
+DEFINE_SHARED_CHECK(
+    silent_client, .needs = "pieces",
+    .hint = "While one client is silent or does not read, the server must be able to serve the "
+            "others.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "sleep 60 | nc 127.0.0.1 9000 &\n"
+               "yes | nc 127.0.0.1 9000 | sleep 60 & sleep 2\n"
+               "echo 'is anybody there?' | nc -N -w 1 127.0.0.1 9000; kill %1 %2")
+{
+    enum { SIZE = 100000 };
+    struct server *s = start_server();
+    struct peer *a = connect_to(s);
+    wait_reading_from(s, a);
+    expect_service(s);
+    struct peer *b = connect_to(s);
+    stop_reading(b);
+    size_t sent = say_until_blocked(b);
+    expect_service(s);
+    char *stars = star_lines(SIZE); /* must not end up where the output for B waits */
+    struct peer *c = connect_to(s);
+    say_bytes(c, stars, SIZE);
+    hear_bytes(c, stars, SIZE);
+    free(stars);
+    hang_up(c);
+    resume_reading(b);
+    hear_long_text(b, sent);
+    say(a, "at last\n");
+    hear(a, "at last\n");
+    expect_separate_buffers(start_server(.faults = "small_buffers"));
+}
+
+DEFINE_SHARED_CHECK(
+    slow_reader, .needs = "half_close silent_client",
+    .hint = "What a client has sent and not read back waits in the server. When that is about "
+            "64 KiB, stop reading from this client until some of it has been sent.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 5; tail -n 1) &\n"
+               "sleep 3; grep VmRSS /proc/$(pgrep -nf 'server 9000')/status\n"
+               "wait                        # 10000000")
+{
+    /* A sanitizer keeps freed memory for a while (grading/tests/sanitized). */
+    const uint64_t bound = (without_valgrind ? 4 : 1) * 1024 * 1024;
+    struct server *s = start_server();
+    struct peer *b = connect_to(s);
+    say(b, "before\n");
+    hear(b, "before\n");
+    wait_asleep(s);
+    uint64_t before = memory_of(s);
+    struct peer *a = connect_to(s);
+    stop_reading(a);
+    size_t sent = say_until_blocked(a);
+    uint64_t more = memory_of(s) - before;
+    if (sent >= 64 * 1024 * 1024 || (more > bound && more < UINT64_MAX / 2))
+        fail_check(s, "no more reading from a client that is about 64 KiB behind",
+                   "it read %zu bytes, and its memory grew by %llu KiB", sent,
+                   (unsigned long long)more / 1024);
+    say(b, "meanwhile\n");
+    hear(b, "meanwhile\n");
+    resume_reading(a);
+    hear_long_text(a, sent);
+    say(a, "on we go\n");
+    hear(a, "on we go\n");
+    /* Behind again, and with a half-close: the pending output must still be sent, and then FIN. */
+    stop_reading(a);
+    sent = say_until_blocked(a);
+    finish_saying(a);
+    say(b, "and again\n");
+    hear(b, "and again\n");
+    resume_reading(a);
+    hear_long_text(a, sent);
+    hear_end(a);
+}
+
+/* The fault makes one client's input endless. The others are several, since a server may distribute
+ * them over its threads. */
+DEFINE_SHARED_CHECK(
+    no_starvation, .needs = "silent_client",
+    .hint = "A client that never stops sending is never drained. Read from it once, then turn to "
+            "the other clients.",
+    .by_hand = "make run FAULTS=never_drained=1    # in a second terminal:\n"
+               "echo more | nc 127.0.0.1 9000 & sleep 1   # it never stops\n"
+               "for i in 1 2; do echo 'and I?' | nc -N 127.0.0.1 9000; done\n"
+               "kill $!")
+{
+    enum { OTHERS = 4, ROUNDS = 5 };
+    struct server *s = start_server(.faults = "never_drained=5"); /* OTHERS + 1 */
+    struct peer *others[OTHERS];
+    for (int i = 0; i < OTHERS; i++)
+        others[i] = connect_and_greet(s);
+    struct peer *e = connect_to(s);
+    say(e, "more and more, and never an end\n");
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < OTHERS; i++)
+            say(others[i], "and I?\n");
+        for (int i = 0; i < OTHERS; i++)
+            hear(others[i], "and I?\n");
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        struct peer *newcomer = connect_to(s);
+        say(newcomer, "and a newcomer?\n");
+        hear(newcomer, "and a newcomer?\n");
+        hang_up(newcomer);
+    }
+}

@@ -1,0 +1,143 @@
+/* What a server must give back, and what it may run out of: descriptors, memory. */
+#include "../internal.h"
+#include "shared_checks.h"
+#include "steps.h"
+
+#include <stdlib.h>
+
+DEFINE_SHARED_CHECK(
+    no_leaked_descriptors, .needs = "half_close client_vanishes",
+    .hint = "Close every descriptor that accept() returned exactly once, on every path.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "for i in 1 2 3; do echo hi | nc -N 127.0.0.1 9000; done\n"
+               "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000   # bash: resets\n"
+               "ls -l /proc/$(pgrep -nf 'server 9000')/fd")
+{
+    struct server *s = start_server(.faults = "strict_close");
+    expect_service(s);
+    wait_asleep(s);
+    int before = count_descriptors(s);
+    for (int i = 0; i < 20; i++) {
+        struct peer *p = connect_and_greet(s);
+        if (i % 2 == 0)
+            hang_up(p);
+        else
+            reset(p);
+        wait_asleep(s); /* a second close must not hit the next client's descriptor */
+    }
+    struct peer *p = connect_to(s); /* leaves while output for it is pending */
+    stop_reading(p);
+    say_until_blocked(p);
+    reset(p);
+    expect_descriptors(s, before, "as many as after the first client had left");
+    expect_closed_once(s);
+}
+
+/* Expects an echo for each client that has received anything. Returns how many there are. */
+static int count_served(struct peer *const *clients, int n)
+{
+    int served = 0;
+    for (int i = 0; i < n; i++)
+        if (heard(clients[i]) > 0) {
+            hear(clients[i], "hello\n");
+            served++;
+        }
+    return served;
+}
+
+DEFINE_SHARED_CHECK(
+    out_of_descriptors, .needs = "echo_line",
+    .hint = "accept() fails with EMFILE, the client stays in the backlog, and the listening socket "
+            "stays ready. Do not retry at once: close a connection, or wait until one ends.",
+    .by_hand = "make && (ulimit -n 16; ./server 9000)   # in a second terminal:\n"
+               "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
+               "sleep 1\n"
+               "s=$(pgrep -nf 'server 9000')\n"
+               "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat")
+{
+    enum { LIMIT = 24, CLIENTS = 40, MIN_SERVED = 4 };
+    struct server *s = start_server(.descriptors = LIMIT, .backends = searches);
+    struct peer *clients[CLIENTS];
+    wait_asleep(s);
+    bool was_idle = is_idle(s, ECHO_NANOSECONDS); /* if not, idle_is_free reports it */
+    int before = count_descriptors(s);
+    freeze(s); /* all have connected before the server can close the first */
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "hello\n");
+    }
+    thaw(s);
+    if (was_idle)
+        expect_idle(s, ECHO_NANOSECONDS, "when there are no descriptors left");
+    wait_asleep(s);
+    int served = count_served(clients, CLIENTS);
+    if (served < MIN_SERVED)
+        fail_check(s, "service for as many clients as there are descriptors",
+                   "%d of %d clients served", served, CLIENTS);
+    if (searches && count_descriptors(s) == LIMIT) {
+        say(clients[0], "search without a descriptor\n");
+        hear(clients[0], "error: user backend failed\n");
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        hang_up(clients[i]);
+    expect_descriptors(s, before, "all clients have left");
+    expect_service(s);
+}
+
+/* What a server allocates only for a slow reader: freed when it has caught up, when it resets, and
+ * when the server stops. */
+static void use_slow_readers(struct server *s)
+{
+    struct peer *d = connect_and_greet(s);
+    wait_reading_from(s, d);
+    struct peer *e = connect_and_greet(s);
+    struct peer *f = connect_and_greet(s);
+    stop_reading(e);
+    size_t sent = say_until_blocked(e);
+    resume_reading(e);
+    hear_long_text(e, sent);
+    stop_reading(e);
+    say_until_blocked(e);
+    reset(e);
+    stop_reading(f);
+    say_until_blocked(f);
+}
+
+static void search_with_and_without_stock(struct server *s, struct peer *c)
+{
+    set_backend(STOCK, REFUSES);
+    say(c, "search in vain\nand on\n");
+    hear(c, "error: stock backend failed\nand on\n");
+    set_backend(STOCK, ANSWERS);
+    say(c, "search again\n");
+    hear(c, "again user query stock\n");
+    wait_reading_from(s, c);
+}
+
+DEFINE_SHARED_CHECK(
+    memory, .needs = "half_close no_leaked_descriptors stop",
+    .hint = "Free what was allocated and close what was opened before main returns, the listening "
+            "socket too.",
+    .by_hand = "make && valgrind --leak-check=full --track-fds=yes ./server 9000\n"
+               "# in a second terminal, then press Ctrl-C in the first:\n"
+               "seq 5000 | nc -N 127.0.0.1 9000 | tail -n 1")
+{
+    struct server *s = start_server(.under = MEMCHECK, .backends = searches);
+    struct peer *a = connect_to(s);
+    enum { SIZE = 300 * 64 };
+    char *text = long_text(SIZE);
+    say_bytes(a, text, SIZE);
+    hear_bytes(a, text, SIZE);
+    free(text);
+    finish_saying(a);
+    hear_end(a);
+    struct peer *b = connect_and_greet(s);
+    reset(b);
+    struct peer *c = connect_and_greet(s);
+    wait_reading_from(s, c);
+    if (!one_at_a_time)
+        use_slow_readers(s);
+    if (searches)
+        search_with_and_without_stock(s, c);
+    expect_clean_memory(s);
+}

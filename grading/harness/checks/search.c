@@ -1,0 +1,182 @@
+/* Labs 6 to 8: searches, their order, and many at once. */
+#include "../internal.h"
+#include "search_steps.h"
+#include "shared_checks.h"
+#include "steps.h"
+
+#include <stdio.h>
+
+static void search_with_any_words(struct server *s)
+{
+    struct peer *b = connect_with_nc(s);
+    say(b, "search red shoes\n");
+    hear(b, "red shoes user query stock\n");
+    say(b, "search \n");
+    hear(b, " user query stock\n");
+    say(b, "search  two spaces, and a search inside\n");
+    hear(b, " two spaces, and a search inside user query stock\n");
+    if (calls_at(USER) != 3 || calls_at(QUERY) != 3 || calls_at(STOCK) != 3)
+        fail_check(s, "one connection to each backend per search: 3 to each by now",
+                   "%d to the user backend, %d to query, %d to stock", calls_at(USER),
+                   calls_at(QUERY), calls_at(STOCK));
+    for (enum backend which = USER; which < BACKENDS; which++)
+        expect_no_calls_open(s, which);
+}
+
+static void search_at_the_limits(struct server *s)
+{
+    struct peer *c = connect_to(s);
+    say(c, "search without a newline");
+    finish_saying(c);
+    hear(c, "without a newline user query stock");
+    hear_end(c);
+
+    struct peer *d = connect_to(s);
+    char *longest = line_of('x', MAX_LINE);
+    set_answer(STOCK, longest, MAX_LINE + 1);
+    say(d, "search the longest answer\n");
+    hear(d, longest);
+    set_backend(STOCK, ANSWERS);
+    static const char bytes[] = "search \0\1\xff\n", back[] = "\0\1\xff user query stock\n";
+    say_bytes(d, bytes, sizeof bytes - 1);
+    hear_bytes(d, back, sizeof back - 1);
+}
+
+DEFINE_SHARED_CHECK(
+    search, .needs = "lines",
+    .hint = "Send the words to the user backend, its answer to query, that answer to stock, and "
+            "the last answer to the client. Each call is one connection, one line out, one back.",
+    .by_hand = "make backends               # second terminal: make run; third:\n"
+               "printf 'search red shoes\\n' | nc -N 127.0.0.1 9000\n"
+               "# red shoes user query stock")
+{
+    struct server *s = start_server();
+    struct peer *a = connect_to(s);
+    say(a, "search nobody\n");
+    hear(a, "error: no backends\n");
+
+    s = start_server(.backends = true);
+    search_with_any_words(s);
+    search_at_the_limits(s);
+}
+
+static void expect_silence(struct server *s, struct peer *a, const char *expected)
+{
+    wait_asleep(s);
+    if (heard(a) > 0)
+        fail_check(s, expected, "%zu more bytes", heard(a));
+}
+
+DEFINE_SHARED_CHECK(
+    in_order, .needs = "loop_never_blocks",
+    .hint = "While a client's search is pending, its next lines wait, even those that only need "
+            "an echo.",
+    .by_hand = "make backends               # second terminal: make run; third:\n"
+               "printf 'search one\\nafter one\\n' | nc -N 127.0.0.1 9000")
+{
+    struct server *s = start_server(.backends = true);
+    struct peer *a = connect_to(s), *b = connect_to(s);
+    set_backend(USER, HOLDS);
+    say(a, "at once\nsearch one\nafter one\nsearch two\nafter two\n");
+    hear(a, "at once\n");
+    wait_for_calls(s, USER, 1);
+    say(b, "meanwhile\n");
+    hear(b, "meanwhile\n");
+    expect_silence(s, a, "nothing for client A while its first search is pending");
+    release(USER, "one");
+    hear(a, "one user query stock\nafter one\n");
+    wait_for_calls(s, USER, 1);
+    expect_silence(s, a, "nothing for client A while its second search is pending");
+    release(USER, "two");
+    hear(a, "two user query stock\nafter two\n");
+    set_backend(USER, ANSWERS);
+
+    /* Many in one piece, and pending answers after a half-close. */
+    struct peer *c = connect_to(s);
+    say(c, "search 1\n2\nsearch 3\nsearch 4\n5\nsearch 6\n7\n8\nsearch 9");
+    finish_saying(c);
+    hear(c, "1 user query stock\n2\n3 user query stock\n4 user query stock\n5\n"
+            "6 user query stock\n7\n8\n9 user query stock");
+    hear_end(c);
+}
+
+enum { SEARCHING = 3, ECHOING = 6 };
+
+static void hold_searches_at(struct server *s, enum backend b, enum backend_mode mode,
+                             struct peer *const *searching, struct peer *const *echoing)
+{
+    char words[40], line[60];
+    set_backend(b, mode);
+    for (int i = 0; i < SEARCHING; i++) {
+        snprintf(line, sizeof line, "search %s %d\n", backend_names[b], i);
+        if (i == SEARCHING - 1)
+            wait_for_calls(s, b, 1); /* the last search begins while another is in flight */
+        say(searching[i], line);
+    }
+    expect_echoes_while_held(s, echoing, ECHOING);
+    set_backend(b, ANSWERS);
+    release_all(b);
+    for (int i = 0; i < SEARCHING; i++) {
+        snprintf(words, sizeof words, "%s %d", backend_names[b], i);
+        hear(searching[i], answer_to(words));
+    }
+}
+
+DEFINE_SHARED_CHECK(
+    loop_never_blocks, .needs = "backend_in_pieces idle_is_free",
+    .hint = "While a backend is slow, even to accept a connection, the loop must wait in "
+            "epoll_wait, ready for all other clients.",
+    .by_hand = "make backends DELAY=900     # second terminal: make run; third:\n"
+               "echo search | tr '\\n' ' ' | nc -N 127.0.0.1 9000 &\n"
+               "echo hello | nc -N 127.0.0.1 9000; wait")
+{
+    static const enum backend_mode modes[] = {HOLDS, HOLDS_HALF};
+    struct server *s = start_server(.backends = true);
+    struct peer *searching[SEARCHING], *echoing[ECHOING];
+    for (int i = 0; i < ECHOING; i++)
+        echoing[i] = connect_and_greet(s);
+    for (int i = 0; i < SEARCHING; i++)
+        searching[i] = connect_to(s);
+    for (int m = 0; m < 2; m++)
+        for (enum backend b = USER; b < BACKENDS; b++)
+            hold_searches_at(s, b, modes[m], searching, echoing);
+}
+
+/* All are at the first backend at once, since none is answered before the last has been made. How
+ * many get their answers before they time out depends on the machine: the others get the error. */
+DEFINE_SHARED_CHECK(
+    thousand_in_flight, .needs = "backend_hangs",
+    .hint = "Each search needs its own line, connection and next step: keep none of them in a "
+            "variable that all searches share, or in a table that is too small.",
+    .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
+               "time (for i in $(seq 50); do\n"
+               "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait)  # 0.9 s")
+{
+    enum { CLIENTS = 1000 };
+    static const double ANSWERS_SECONDS = 0.3;
+    static struct peer *clients[CLIENTS];
+    char text[40];
+    descriptors_for(4 * CLIENTS);
+    struct server *s = start_server(.backends = true, .descriptors = MAX_DESCRIPTORS);
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    wait_asleep(s);
+    set_backend(USER, HOLDS);
+    freeze(s); /* a call has one second, which must not pass while the others still send */
+    for (int i = 0; i < CLIENTS; i++) {
+        snprintf(text, sizeof text, "search number %d\n", i);
+        say(clients[i], text);
+    }
+    double begin = now();
+    thaw(s);
+    wait_for_calls_made(s, USER, CLIENTS);
+    for (int i = 0; i < CLIENTS; i++) {
+        snprintf(text, sizeof text, "number %d", i);
+        if (now() - begin < ANSWERS_SECONDS) {
+            release(USER, text);
+            hear(clients[i], answer_to(text));
+        } else {
+            expect_error(clients[i], USER, "timed out");
+        }
+    }
+}

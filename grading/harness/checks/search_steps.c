@@ -1,0 +1,54 @@
+#include "search_steps.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const backend_names[BACKENDS] = {"user", "query", "stock"};
+
+const char *answer_to(const char *words)
+{
+    static char text[2 * MAX_LINE];
+    snprintf(text, sizeof text, "%s user query stock\n", words);
+    return text;
+}
+
+void expect_search(struct peer *p, const char *words)
+{
+    char line[MAX_LINE + 2];
+    snprintf(line, sizeof line, "search %s\n", words);
+    say(p, line);
+    hear(p, answer_to(words));
+}
+
+void expect_error(struct peer *p, enum backend b, const char *what)
+{
+    char line[80];
+    snprintf(line, sizeof line, "error: %s backend %s\n", backend_names[b], what);
+    hear(p, line);
+}
+
+char *line_of(char letter, size_t size)
+{
+    char *text = malloc(size + 2);
+    if (text == NULL)
+        grader_error("out of memory");
+    memset(text, letter, size);
+    strcpy(text + size, "\n");
+    return text;
+}
+
+void expect_echoes_while_held(struct server *s, struct peer *const *clients, int n)
+{
+    set_calls_held(true);
+    for (int i = 0; i < n; i++) {
+        say(clients[i], "meanwhile\n");
+        hear(clients[i], "meanwhile\n");
+    }
+    struct peer *newcomer = connect_to(s);
+    say(newcomer, "a newcomer\n");
+    hear(newcomer, "a newcomer\n");
+    hang_up(newcomer);
+    expect_loops_waiting(s);
+    set_calls_held(false);
+}

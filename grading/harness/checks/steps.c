@@ -1,0 +1,73 @@
+#include "steps.h"
+
+#include "../internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool one_at_a_time, trusts_short_counts, searches;
+
+void greet(struct peer *p)
+{
+    say(p, "hello\n");
+    hear(p, "hello\n");
+}
+
+struct peer *connect_and_greet(struct server *s)
+{
+    struct peer *p = connect_to(s);
+    greet(p);
+    return p;
+}
+
+size_t send_while_frozen(struct server *s, struct peer *p, const char *text, size_t size)
+{
+    wait_asleep(s);
+    freeze(s);
+    return say_what_fits(p, text, size);
+}
+
+void expect_delayed_echo(struct server *s, size_t size, bool half_close)
+{
+    struct peer *a = connect_small(s); /* bytes that are lost must not be in its buffer already */
+    greet(a);
+    char *text = long_text(size);
+    size_t sent = send_while_frozen(s, a, text, size);
+    if (half_close)
+        finish_saying(a);
+    stop_reading(a);
+    thaw(s);
+    wait_asleep(s);
+    resume_reading(a);
+    hear_bytes(a, text, sent);
+    if (half_close)
+        hear_end(a);
+    free(text);
+}
+
+void expect_service(struct server *s)
+{
+    wait_asleep(s); /* a server that the last client has killed must not serve the next one first */
+    struct peer *p = connect_to(s);
+    say(p, "still there?\n");
+    hear(p, "still there?\n");
+    hang_up(p);
+}
+
+void expect_closed_once(struct server *s)
+{
+    const char *err = standard_error_of(s);
+    if (strstr(err, "this descriptor is not open") != NULL)
+        fail_check(s, "each descriptor closed once: a second close() hits its new owner", "%s",
+                   quoted(err, strlen(err), 0));
+}
+
+uint64_t cost_of_echo(struct server *s, struct peer *p)
+{
+    enum { ECHOES = 50 };
+    uint64_t before = cpu_time(s);
+    say_and_hear(p, "hello\n", ECHOES);
+    uint64_t echo = (cpu_time(s) - before) / ECHOES + 1;
+    asked("an echo uses %.4f ms of CPU time; up to ten times that is idle", (double)echo / 1e6);
+    return echo;
+}

@@ -1,0 +1,157 @@
+/* Stopping: SIGTERM or SIGINT at any moment, and the summary line. */
+#include "../internal.h"
+#include "shared_checks.h"
+#include "steps.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void expect_summary_line(struct server *s, struct ending e, int connections, size_t bytes)
+{
+    char line[100], expected[120];
+    if (strstr(e.err, "kill(-1, ") != NULL)
+        fail_check(s, "no signal to any process but the server's own children",
+                   "kill(-1, ...), a signal to all processes of this user");
+    if (e.by_signal || e.code != 0)
+        fail_check(s, "exit status 0 after SIGTERM or SIGINT", "%s", describe_ending(s));
+    if (bytes == ANY_BYTES)
+        snprintf(line, sizeof line, "served %d connections, ", connections);
+    else
+        snprintf(line, sizeof line, "served %d connections, %zu bytes\n", connections, bytes);
+    snprintf(expected, sizeof expected, "%s on standard output%s", quoted(line, strlen(line), 0),
+             bytes == ANY_BYTES ? ", and the number of bytes" : "");
+    bool correct =
+        bytes == ANY_BYTES ? strncmp(e.out, line, strlen(line)) == 0 : strcmp(e.out, line) == 0;
+    if (!correct)
+        fail_check(s, expected, "%s", quoted(e.out, strlen(e.out), 0));
+}
+
+/* Stops the server while output is pending for a client that does not read. What send() took is in
+ * the kernel, and counts; the rest is in the server or has not even been read, and does not. */
+static void expect_count_of_sent_bytes(void)
+{
+    enum { LAST_TRY = 3072 }; /* room that one more send() might find, at most */
+    struct server *s = start_server(.faults = "small_buffers");
+    struct peer *c = connect_small(s);
+    stop_reading(c);
+    char *text = long_text(MANY_BYTES); /* more than the kernel takes back at first */
+    size_t requested = send_while_frozen(s, c, text, MANY_BYTES);
+    free(text);
+    wait_to_be_read(s, c, MANY_BYTES / 3);
+    thaw(s);
+    requested += say_until_blocked(c);
+    wait_asleep(s);
+    bool in_send = is_sending(s);
+    freeze(s);
+    struct sent sent = sent_to(s, c);
+    struct ending e = stop_server(s, SIGTERM);
+    expect_summary_line(s, e, 1, ANY_BYTES);
+    unsigned long long bytes = 0;
+    char expected[160];
+    snprintf(expected, sizeof expected, "the number of bytes that send() took: from %zu to %zu",
+             sent.least, sent.most);
+    /* A send() that the signal ends may not return how much it took. */
+    if (sscanf(e.out, "served 1 connections, %llu bytes\n", &bytes) != 1 ||
+        bytes > sent.most + LAST_TRY || (!in_send && bytes < sent.least))
+        fail_check(s, expected, "%s; the client had sent %zu", quoted(e.out, strlen(e.out), 0),
+                   requested);
+}
+
+static void stop_with_idle_client(void)
+{
+    enum { SIZE = 960 }; /* more than an exit status could carry */
+    struct server *s = start_server();
+    struct peer *a = connect_to(s);
+    say(a, "one, two,\n");
+    hear(a, "one, two,\n");
+    say(a, "three\n");
+    hear(a, "three\n");
+    hang_up(a);
+    wait_asleep(s);
+    struct peer *b = connect_to(s);
+    char *text = long_text(SIZE);
+    say_bytes(b, text, SIZE);
+    hear_bytes(b, text, SIZE);
+    free(text);
+    wait_reading_from(s, b);
+    expect_summary_line(s, stop_server(s, SIGINT), 2, 976);
+    hear_eof_or_reset(b);
+}
+
+/* Connects a client to a server that the fault stops at a certain moment. `leaves`: the moment
+ * comes only when the client has left. */
+static void expect_stop_by_fault(const char *fault, bool leaves)
+{
+    struct server *s = start_server(.faults = fault);
+    struct peer *p = connect_to(s);
+    struct ending e;
+    if (leaves)
+        hang_up(p);
+    if (exited_by_fault(s, &e))
+        expect_summary_line(s, e, 1, 0);
+}
+
+/* The signal arrives when no thread is blocked yet, and nothing will look at `stopping` again. */
+static void stop_at_worst_moments(bool has_loop)
+{
+    set_hint("The signal arrived just before a blocking call, or just after accept() returned and "
+             "before the client was registered. After that, what checks `stopping`, or shuts the "
+             "socket down?",
+             "make run FAULTS=term_before_accept=2    # or term_after_accept=1\n"
+             "# in a second terminal; the server must end by itself:\n"
+             "sleep 3 | nc 127.0.0.1 9000");
+    expect_stop_by_fault("term_before_accept=2", one_at_a_time);
+    expect_stop_by_fault("term_after_accept=1", false);
+    if (has_loop) {
+        set_hint("The signal arrived after the loop had checked `stopping`, just before the call "
+                 "that waits: a flag wakes nothing. Make a descriptor ready (shut down the "
+                 "listening socket, write to a pipe), or let pselect or epoll_pwait unblock the "
+                 "signal.",
+                 "make run FAULTS=term_before_wait=1\n"
+                 "# in a second terminal; the server must end by itself:\n"
+                 "sleep 3 | nc 127.0.0.1 9000");
+        expect_stop_by_fault("term_before_wait=1", one_at_a_time);
+    }
+    set_hint(NULL, NULL);
+}
+
+static void stop_with_several_clients(void)
+{
+    enum { CLIENTS = 5 };
+    struct server *s = start_server();
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "five of us\n");
+        hear(clients[i], "five of us\n");
+    }
+    hang_up(clients[0]);
+    for (int i = 1; i < CLIENTS; i++)
+        wait_reading_from(s, clients[i]);
+    expect_summary_line(s, stop_server(s, SIGTERM), CLIENTS, 55);
+    for (int i = 1; i < CLIENTS; i++)
+        hear_eof_or_reset(clients[i]);
+}
+
+DEFINE_SHARED_CHECK(
+    stop, .needs = "half_close client_vanishes",
+    .hint = "The signal may arrive during accept(), recv() or send(): each must return. Count "
+            "every connection, and all bytes sent, also to clients still connected.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "sleep 60 | nc 127.0.0.1 9000                  # a silent client\n"
+               "seq 10000000 | nc 127.0.0.1 9000 | sleep 60   # a slow reader\n"
+               "# Ctrl-C in the first terminal stops the server, and prints the\n"
+               "# counts, with either client or none")
+{
+    struct server *s = start_server();
+    wait_asleep(s);
+    bool has_loop = waits_in_multiplexer(s);
+    expect_summary_line(s, stop_server(s, SIGTERM), 0, 0);
+    stop_with_idle_client();
+    expect_count_of_sent_bytes();
+    stop_at_worst_moments(has_loop);
+    if (!one_at_a_time)
+        stop_with_several_clients();
+}

@@ -1,0 +1,111 @@
+/* System calls that are interrupted, or that transfer only a part. */
+#include "../internal.h"
+#include "shared_checks.h"
+#include "steps.h"
+
+#include <stdlib.h>
+
+DEFINE_SHARED_CHECK(
+    interrupted_calls, .needs = "pieces",
+    .hint = "accept(), recv() and send() may fail with EINTR: nothing has happened yet, so call "
+            "them again. See signal(7).",
+    .by_hand = "make run FAULTS=eintr=2     # and in a second terminal:\n"
+               "printf 'hello, server\\n' | nc -N 127.0.0.1 9000")
+{
+    /* The first call of every two: accept, recv and send are each interrupted and then not. */
+    struct server *s = start_server(.faults = "eintr=2");
+    for (int i = 0; i < 2; i++) {
+        struct peer *c = connect_to(s);
+        say(c, "hello,\n");
+        hear(c, "hello,\n");
+        say(c, "server\n");
+        hear(c, "server\n");
+        hang_up(c);
+    }
+    if (!searches)
+        return;
+    set_hint("recv(), send() and connect() on a backend's socket may fail with EINTR too. An "
+             "interrupted connect() goes on by itself: wait until the socket is writable. See "
+             "connect(2).",
+             "make backends      # second terminal: make run FAULTS=eintr=2\n"
+             "printf 'search x\\n' | nc -N 127.0.0.1 9000   # third: x user query stock");
+    s = start_server(.faults = "eintr=2", .backends = true);
+    struct peer *c = connect_to(s);
+    for (int i = 0; i < 3; i++) {
+        say(c, "search on\n");
+        hear(c, "on user query stock\n");
+    }
+}
+
+DEFINE_SHARED_CHECK(short_sends, .needs = "pieces",
+                    .hint = "send() returns how many bytes it took, which may be fewer than you "
+                            "passed.",
+                    .by_hand = "make run FAULTS=short_send=7    # and in a second terminal:\n"
+                               "printf 'hello, server\\n' | nc -N 127.0.0.1 9000")
+{
+    if (trusts_short_counts) { /* a short count may mean "drained" there: none is injected */
+        set_hint("send() took a part, or nothing (EAGAIN). Keep the rest in the client's buffer, "
+                 "and wait for room (EPOLLOUT) until all of it is sent.",
+                 "make run FAULTS=small_buffers    # and in a second terminal:\n"
+                 "seq 1000000 | nc -N 127.0.0.1 9000 | (sleep 1; tail -n 1)\n"
+                 "# 1000000");
+        expect_delayed_echo(start_server(.faults = "small_buffers"), MANY_BYTES, false);
+        return;
+    }
+    struct server *s = start_server(.faults = "short_send=7");
+    struct peer *c = connect_to(s);
+    enum { SIZE = 60 * 64 };
+    char *text = long_text(SIZE);
+    say_bytes(c, text, SIZE);
+    hear_bytes(c, text, SIZE);
+    free(text);
+    say(c, "and no byte more\n");
+    hear(c, "and no byte more\n");
+}
+
+/* A backend call with a timeout fails with EINTR as well, in any thread, without any handler. */
+static void stop_during_backend_calls(void)
+{
+    static const char *const requests[] = {"on", "on user", "on user query"};
+    struct server *s = start_server(.backends = true);
+    struct peer *a = connect_to(s);
+    for (enum backend b = USER; b < BACKENDS; b++) {
+        set_backend(b, HOLDS);
+        say(a, "search on\n");
+        wait_for_calls(s, b, 1);
+        wait_asleep(s);
+        freeze(s);
+        thaw(s);
+        wait_asleep(s);
+        release(b, requests[b]);
+        hear(a, "on user query stock\n");
+        set_backend(b, ANSWERS);
+    }
+}
+
+DEFINE_SHARED_CHECK(
+    stopped_and_continued, .needs = "echo_line",
+    .hint = "After SIGCONT the call in which the loop waits fails with EINTR, even without a "
+            "signal handler: signal(7). Nothing is ready then; call it again.",
+    .by_hand = "make run                    # and in a second terminal:\n"
+               "s=$(pgrep -nf 'server 9000'); kill -STOP $s; kill -CONT $s\n"
+               "echo 'still there?' | nc -N 127.0.0.1 9000")
+{
+    struct server *s = start_server();
+    struct peer *a = connect_to(s);
+    say(a, "before\n");
+    hear(a, "before\n");
+    struct peer *b = connect_to(s);
+    wait_asleep(s);
+    freeze(s); /* and nothing else: the call in which it waits fails with EINTR */
+    thaw(s);
+    wait_asleep(s);
+    freeze(s);
+    say(a, "during\n");
+    reset(b);
+    thaw(s);
+    hear(a, "during\n");
+    expect_service(s);
+    if (searches)
+        stop_during_backend_calls();
+}

@@ -1,0 +1,165 @@
+/* Labs 6 to 8: a client leaves, or the server stops, while searches are in flight. */
+#include "../internal.h"
+#include "search_steps.h"
+#include "shared_checks.h"
+#include "steps.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+/* When the answer arrives: before any new client has the descriptor, or after one has it; or the
+ * server finds the client's leaving and the answer at once, in either order. */
+enum answer_time { BEFORE_NEWCOMER, AFTER_NEWCOMER, BATCH_LEAVE_FIRST, BATCH_ANSWER_FIRST };
+
+/* A client leaves while backend `b` holds its search. The next client gets its descriptor number,
+ * and must not get its answer. */
+static void leave_during_search(struct server *s, enum backend b, bool by_reset,
+                                enum answer_time when)
+{
+    bool in_batch = when == BATCH_LEAVE_FIRST || when == BATCH_ANSWER_FIRST;
+    struct peer *a = connect_to(s);
+    set_backend(b, HOLDS);
+    say(a, "search for somebody who leaves\n");
+    wait_for_calls(s, b, 1);
+    wait_asleep(s);
+    if (in_batch)
+        freeze(s);
+    if (when == BATCH_ANSWER_FIRST)
+        release_late(b);
+    if (by_reset)
+        reset(a);
+    else
+        hang_up(a);
+    if (when == BATCH_LEAVE_FIRST)
+        release_late(b);
+    if (in_batch)
+        thaw(s);
+    wait_asleep(s);
+    if (when == BEFORE_NEWCOMER) {
+        set_backend(b, ANSWERS);
+        release_late(b);
+        expect_searches_finished(s);
+    }
+    struct peer *newcomer = connect_to(s);
+    wait_asleep(s);
+    set_backend(b, ANSWERS);
+    release_late(b);
+    expect_searches_finished(s);
+    say(newcomer, "I am somebody else\n");
+    hear(newcomer, "I am somebody else\n");
+    expect_search(newcomer, "somebody else");
+    hang_up(newcomer);
+    wait_asleep(s); /* it is freed before the next connects: which memory is reused is certain */
+}
+
+static void leave_in_all_ways(struct server *s)
+{
+    for (int by_reset = 0; by_reset < 2; by_reset++) {
+        leave_during_search(s, USER, by_reset, AFTER_NEWCOMER);
+        leave_during_search(s, STOCK, by_reset, BEFORE_NEWCOMER);
+        leave_during_search(s, STOCK, by_reset, AFTER_NEWCOMER);
+        leave_during_search(s, STOCK, by_reset, BATCH_LEAVE_FIRST);
+        leave_during_search(s, STOCK, by_reset, BATCH_ANSWER_FIRST);
+    }
+}
+
+/* epoll reports a reset (EPOLLERR, EPOLLHUP) even with empty interest, again and again. */
+static void expect_idle_after_leaving(struct server *s, uint64_t echo)
+{
+    static const struct {
+        bool half_close, reset;
+        const char *when;
+    } ways[] = {
+        {false, true, "while a backend call is pending, and its client has reset"},
+        {true, false, "while a backend call is pending, and its client has half-closed"},
+        {true, true, "while a backend call is pending, and its client has half-closed, then reset"},
+    };
+    set_backend(STOCK, HOLDS);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct peer *b = connect_to(s);
+        say(b, "search and leave\n");
+        wait_for_calls(s, STOCK, 1);
+        if (ways[i].half_close)
+            finish_saying(b);
+        wait_asleep(s);
+        if (ways[i].reset)
+            reset(b);
+        set_calls_held(true);
+        expect_idle(s, echo, ways[i].when);
+        set_calls_held(false);
+        release_late(STOCK);
+        wait_asleep(s);
+        if (!ways[i].reset)
+            hang_up(b);
+    }
+    set_backend(STOCK, ANSWERS);
+    expect_idle(s, echo, "after those searches");
+}
+
+DEFINE_SHARED_CHECK(
+    client_leaves_early, .needs = "memory in_order backend_down",
+    .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
+            "a different client by then.",
+    .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
+               "echo 'search x' | nc -w 1 127.0.0.1 9000 & sleep 0.1; kill $!\n"
+               "nc 127.0.0.1 9000           # must receive nothing")
+{
+    struct server *s = start_server(.backends = true, .faults = "strict_close");
+    struct peer *a = connect_to(s);
+    expect_search(a, "first");
+    uint64_t echo = cost_of_echo(s, a);
+    hang_up(a);
+    wait_asleep(s);
+    int before = count_descriptors(s);
+    expect_idle_after_leaving(s, echo);
+    leave_in_all_ways(s);
+    expect_descriptors(s, before, "all clients that searched have left");
+    expect_closed_once(s);
+
+    s = start_server(.backends = true, .under = MEMCHECK);
+    leave_in_all_ways(s);
+    expect_clean_memory(s);
+}
+
+enum { SEARCHERS = 6 };
+
+static void stop_with_held_searches(enum backend b)
+{
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[SEARCHERS];
+    set_backend(b, HOLDS);
+    for (int i = 0; i < SEARCHERS; i++) {
+        clients[i] = connect_to(s);
+        say(clients[i], "six\nsearch in flight\n");
+        hear(clients[i], "six\n");
+    }
+    wait_for_calls(s, b, 1);
+    struct ending e = stop_server(s, SIGTERM);
+    expect_summary_line(s, e, SEARCHERS, ANY_BYTES);
+    unsigned long long bytes = 0;
+    if (sscanf(e.out, "served 6 connections, %llu bytes\n", &bytes) != 1 || bytes < SEARCHERS * 4)
+        fail_check(s, "at least the 24 bytes that the clients have received", "%s",
+                   quoted(e.out, strlen(e.out), 0));
+}
+
+DEFINE_SHARED_CHECK(
+    stop_in_flight, .needs = "client_leaves_early backend_hangs",
+    .hint = "A search in flight may be cancelled or completed when the signal arrives, but every "
+            "descriptor must be closed, all memory freed, every thread joined.",
+    .by_hand = "make backends DELAY=900     # second terminal: make run; third:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "# then Ctrl-C in the second terminal")
+{
+    stop_with_held_searches(USER);
+    stop_with_held_searches(STOCK);
+    struct server *s = start_server(.backends = true, .under = MEMCHECK);
+    set_backend(QUERY, HOLDS);
+    wait_asleep(s);
+    freeze(s); /* more searches than can run at once, before the first begins */
+    for (int i = 0; i < SEARCHERS; i++)
+        say(connect_to(s), "search in flight\n");
+    thaw(s);
+    wait_for_calls(s, QUERY, 1);
+    expect_clean_memory(s);
+}

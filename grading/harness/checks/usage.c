@@ -1,0 +1,118 @@
+/* Starting: arguments, and a port that is taken. */
+#include "../internal.h"
+#include "shared_checks.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void expect_usage(const char *const *argv)
+{
+    struct server *s = start_server(.argv = argv, .may_fail_to_start = true);
+    struct ending e = ended(s);
+    if (e.by_signal || e.code != 2)
+        fail_check(s, "exit status 2 for invalid arguments", "%s", describe_ending(s));
+    if (strstr(e.err, "usage:") == NULL)
+        fail_check(s, "a line with \"usage:\" on standard error", "%s",
+                   quoted(e.err, strlen(e.err), 0));
+    if (*e.out != '\0')
+        fail_check(s, "nothing on standard output", "%s", quoted(e.out, strlen(e.out), 0));
+}
+
+static void check_arguments(void)
+{
+    expect_usage((const char *[]){NULL});
+    expect_usage((const char *[]){"", NULL});
+    expect_usage((const char *[]){"http", NULL});
+    expect_usage((const char *[]){"0x", NULL});
+    expect_usage((const char *[]){"-1", NULL});
+    expect_usage((const char *[]){"65536", NULL});
+    expect_usage((const char *[]){"99999999999999999999", NULL});
+    expect_usage((const char *[]){"0", "1", "2", "3", "4", NULL});
+    if (searches) {
+        expect_usage((const char *[]){"0", "1", NULL});
+        expect_usage((const char *[]){"0", "1", "2", NULL});
+        expect_usage((const char *[]){"0", "1", "2", "3x", NULL});
+    }
+}
+
+/* A socket bound to a port of 127.0.0.1 (0: any that is free), or -1; *bound is its port. */
+static int bound_socket(int port, int *bound)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return -1;
+    if (bind(fd, (struct sockaddr *)&address, size) == -1 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) == -1) {
+        close(fd);
+        return -1;
+    }
+    *bound = ntohs(address.sin_port);
+    return fd;
+}
+
+/*
+ * A server without htons() binds the port with its two bytes swapped. That port must be free, or
+ * the server would print the correct message about the wrong port. Ports below 1024 need
+ * privileges; from 32768 on the kernel assigns them to clients (ip_local_port_range in ip(7)).
+ */
+static bool swapped_port_is_free(int port)
+{
+    int swapped = (port & 0xff) << 8 | port >> 8, bound;
+    if (swapped < 1024 || swapped >= 32768)
+        return false;
+    int fd = bound_socket(swapped, &bound);
+    if (fd == -1)
+        return false;
+    close(fd);
+    return true;
+}
+
+/* Listens on a port whose swapped port is free. */
+static int take_port(int *port)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        int fd = bound_socket(0, port);
+        if (fd == -1)
+            break;
+        if (swapped_port_is_free(*port)) {
+            if (listen(fd, 1) == -1)
+                grader_error("cannot listen on port %d of 127.0.0.1", *port);
+            return fd;
+        }
+        close(fd);
+    }
+    grader_error("no free port on 127.0.0.1");
+}
+
+DEFINE_SHARED_CHECK(
+    usage,
+    .hint = "bind() fails when the port is taken. Print \"server: bind: \" and strerror(errno) on "
+            "standard error, as die(\"bind\") does, and exit with status 1.",
+    .by_hand = "make && ./server http; echo \"exit status $?\"\n"
+               "timeout 2 ./server 80x\n"
+               "nc -l 127.0.0.1 9000 & sleep 1\n"
+               "timeout 2 ./server 9000; echo \"exit status $?\"; kill %1")
+{
+    check_arguments();
+    char text[16];
+    int port, taken = take_port(&port);
+    snprintf(text, sizeof text, "%d", port);
+    struct server *s =
+        start_server(.argv = (const char *[]){text, NULL}, .may_fail_to_start = true);
+    asked("a different program already listens on port %s", text);
+    struct ending e = ended(s);
+    if (strcmp(e.err, "server: bind: Address already in use\n") != 0)
+        fail_check(s, "\"server: bind: Address already in use\\n\" on standard error", "%s",
+                   quoted(e.err, strlen(e.err), 0));
+    if (e.by_signal || e.code != 1)
+        fail_check(s, "exit status 1 for a port that is in use", "%s", describe_ending(s));
+    close(taken);
+}
