@@ -2,7 +2,6 @@
  * The program that grades one server: it runs the checks of one lab and writes what they reported
  * as one JSON file. Exit status: 0 graded, 2 invalid arguments, 3 the machine or the grader failed.
  */
-#include "checks/lab.h"
 #include "core/check.h"
 #include "core/report.h"
 #include "core/runner.h"
@@ -77,9 +76,6 @@ static int grade(void)
 int main(int argc, char **argv)
 {
     evidence_hook = add_thread_evidence;
-    if (searches)
-        use_default_texts(searching_labs);
-    use_default_texts(every_lab);
     if (!parse_options(argc, argv))
         return 2;
     if (all_checks)

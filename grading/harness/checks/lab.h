@@ -32,10 +32,6 @@ extern bool trusts_short_counts;
     }
 extern bool searches;
 
-/* The default texts of the shared checks; each table ends with a check without a name. */
-extern const struct check every_lab[];
-extern const struct check searching_labs[]; /* labs 6 to 8 */
-
 /* What an echo costs this server on this machine, in nanoseconds of CPU time. */
 uint64_t cost_of_echo(struct server *s, struct peer *p);
 /* So many clients, or as many as the hard limit of descriptors allows; if those are few, the

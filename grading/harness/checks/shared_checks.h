@@ -14,7 +14,6 @@
     static void check_##NAME(void)
 
 /* In a test.c: SHARED_CHECK(name, points, title), perhaps with .hint, .needs or .by_hand. */
-#undef SHARED_CHECK
 #define SHARED_CHECK(NAME, POINTS, ...)                                                            \
     extern const struct check shared_##NAME;                                                       \
     __attribute__((constructor)) static void register_##NAME(void)                                 \

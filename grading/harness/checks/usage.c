@@ -2,8 +2,6 @@
 #include "../internal.h"
 #include "shared_checks.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,25 +37,6 @@ static void check_arguments(void)
     }
 }
 
-/* A socket bound to a port of 127.0.0.1 (0: any that is free), or -1; *bound is its port. */
-static int bound_socket(int port, int *bound)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        return -1;
-    if (bind(fd, (struct sockaddr *)&address, size) == -1 ||
-        getsockname(fd, (struct sockaddr *)&address, &size) == -1) {
-        close(fd);
-        return -1;
-    }
-    *bound = ntohs(address.sin_port);
-    return fd;
-}
-
 /*
  * A server without htons() binds the port with its two bytes swapped. That port must be free, or
  * the server would print the correct message about the wrong port. Ports below 1024 need
@@ -68,7 +47,7 @@ static bool swapped_port_is_free(int port)
     int swapped = (port & 0xff) << 8 | port >> 8, bound;
     if (swapped < 1024 || swapped >= 32768)
         return false;
-    int fd = bound_socket(swapped, &bound);
+    int fd = bind_loopback(swapped, false, &bound);
     if (fd == -1)
         return false;
     close(fd);
@@ -79,7 +58,7 @@ static bool swapped_port_is_free(int port)
 static int take_port(int *port)
 {
     for (int tries = 0; tries < 1000; tries++) {
-        int fd = bound_socket(0, port);
+        int fd = bind_loopback(0, false, port);
         if (fd == -1)
             break;
         if (swapped_port_is_free(*port)) {

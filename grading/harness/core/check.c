@@ -25,20 +25,6 @@ static int find_check(const char *name, size_t length)
     return -1;
 }
 
-void use_default_texts(const struct check *table)
-{
-    for (const struct check *defaults = table; defaults->name != NULL; defaults++) {
-        int i = find_check(defaults->name, strlen(defaults->name));
-        if (i == -1)
-            continue;
-        struct check *check = &checks[i];
-        check->hint = check->hint != NULL ? check->hint : defaults->hint;
-        check->needs = check->needs != NULL ? check->needs : defaults->needs;
-        check->by_hand = check->by_hand != NULL ? check->by_hand : defaults->by_hand;
-        check->only_when_asked |= defaults->only_when_asked;
-    }
-}
-
 int count_checks(void)
 {
     return check_count;

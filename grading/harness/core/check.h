@@ -25,21 +25,12 @@ void register_check(const struct check *check);
     REGISTER_CHECK(NAME, POINTS, __VA_ARGS__)                                                      \
     static void check_##NAME(void)
 
-/* SHARED_CHECK(name, points, title): a check that several labs share. Its body and its default
- * hint, needs and by_hand are in checks/; a lab may override them. */
-#define SHARED_CHECK(NAME, POINTS, ...)                                                            \
-    extern void check_##NAME(void);                                                                \
-    REGISTER_CHECK(NAME, POINTS, __VA_ARGS__)
-
 #define REGISTER_CHECK(NAME, POINTS, ...)                                                          \
     __attribute__((constructor)) static void register_##NAME(void)                                 \
     {                                                                                              \
         static const struct check check = {#NAME, POINTS, __VA_ARGS__, .body = check_##NAME};      \
         register_check(&check);                                                                    \
     }
-
-/* Fills in what the registered checks leave out; the table ends with a check without a name. */
-void use_default_texts(const struct check *table);
 
 int count_checks(void);
 const struct check *check_at(int number);
