@@ -75,8 +75,8 @@ static void search(struct line *line);
 /* A worker thread. A search waits for other servers, so the lock is not held meanwhile. */
 static void *worker_main(void *unused)
 {
-    /* TODO 1: Take a job when there is one, run its search, add it to the results and notify the
-     * loop; repeat this until the server is shutting down. */
+    /* TODO 1: Take a job when there is one, run its search, add the job to the results and notify
+     * the loop; repeat this until the server is shutting down. */
     (void)search, (void)shutting_down;
     return unused;
 }
@@ -478,8 +478,8 @@ static bool recv_line_deadline(double deadline, int fd, struct line *line)
  * not complete within a second, returns false and replaces the line by the error. */
 static bool call_backend(enum backend which, struct line *line)
 {
-    /* TODO 7: Connect, send the line, receive the answer, all within one second. If that does not
-     * succeed, the error replaces the line: "error: user backend failed", or "timed out". */
+    /* TODO 7: Connect, send the line, receive the answer, all within one second. If that fails,
+     * the error replaces the line: "error: user backend failed", or "timed out". */
     (void)which, (void)now, (void)connect_deadline, (void)send_all_deadline,
         (void)recv_line_deadline;
     line->size = (size_t)sprintf(line->text, "error: %s backend failed", backend_name[which]);

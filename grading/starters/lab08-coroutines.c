@@ -281,8 +281,8 @@ static ssize_t try_recv(int fd, void *data, size_t size)
 {
     struct descriptor *descriptor = &worker->descriptors[fd];
     ssize_t n = recv(fd, data, size, 0);
-    /* TODO 5: What does n tell about the next recv? Bytes that are already there are not reported
-     * again, and neither is EOF. And what if a client always has more to send? */
+    /* TODO 5: What does n tell you about the next recv? Bytes that are already there are not
+     * reported again, and neither is EOF. And what if a client always has more to send? */
     (void)descriptor, (void)yield;
     return n;
 }
