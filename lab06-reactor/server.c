@@ -75,15 +75,15 @@ static void search(struct line *line);
 /* A worker thread. A search waits for other servers, so the lock is not held meanwhile. */
 static void *worker_main(void *unused)
 {
-    /* TODO 1: Take a job when there is one, search, put it to the answers and ring the bell; again
-     * and again, until the kitchen closes. */
+    /* TODO 1: Take a job when there is one, run its search, add the job to the results and notify
+     * the loop; repeat this until the server is shutting down. */
     (void)search, (void)shutting_down;
     return unused;
 }
 
 static void submit_job(struct job *job)
 {
-    /* TODO 2: Put it where the workers find it, and wake one. */
+    /* TODO 2: Append the job to the queue, and wake one worker. */
     (void)jobs, (void)job_available;
     free(job);
 }
@@ -154,8 +154,8 @@ static void handle_client(struct client *client, bool readable)
  * after that makes it readable again. */
 static void collect_results(void)
 {
-    /* TODO 3: Silence the bell, take all the answers, and give each to who asked, if that client is
-     * still here; it may have more to do now. */
+    /* TODO 3: Drain the eventfd, take all results, and append each to its client's output, if that
+     * client is still connected. It may have more lines to answer now. */
     (void)client_at, (void)handle_client, (void)lock, (void)results;
 }
 
@@ -218,8 +218,8 @@ int main(int argc, char **argv)
     print_address(listener);
     loop();
 
-    /* TODO 4: Send the workers home, wait until all have gone, and free the jobs that nobody does
-     * any more. */
+    /* TODO 4: Make the workers end, wait until all of them have ended, and free whatever is left in
+     * the queues. */
     (void)workers;
     close(epoll_fd);
     close(listener);
@@ -263,9 +263,9 @@ static void serve_client(struct client *client, bool readable)
 /* Answers the next line. Returns false if there is none, or if it has to wait. */
 static bool answer_line(struct client *client)
 {
-    /* TODO 5: Find the first line in what has come, and put its answer behind what waits to be
-     * sent, or start a search. Which lines cannot be answered now? What if there is no newline, and
-     * never will be, or if the line is too long? */
+    /* TODO 5: Find the next line in the client's input, and append its answer to the output, or
+     * start a search. Which lines cannot be answered yet? What if there is no newline and never
+     * will be, or if the line is too long? */
     (void)client, (void)append_output, (void)start_search;
     return false;
 }
@@ -468,8 +468,8 @@ static ssize_t recv_deadline(double deadline, int fd, void *data, size_t size)
 /* Receives a line, without its newline. Bytes after the newline are ignored. */
 static bool recv_line_deadline(double deadline, int fd, struct line *line)
 {
-    /* TODO 6: A line comes in pieces. Collect them until the newline is there, and no longer than a
-     * line may be. errno says why there is none: EAGAIN when it is too late. */
+    /* TODO 6: A line may arrive in pieces. Collect them until the newline is there, but no more
+     * than a line may hold. On failure errno tells why: EAGAIN if the deadline has passed. */
     (void)deadline, (void)fd, (void)line, (void)recv_deadline;
     return false;
 }
@@ -478,8 +478,8 @@ static bool recv_line_deadline(double deadline, int fd, struct line *line)
  * not complete within a second, returns false and replaces the line by the error. */
 static bool call_backend(enum backend which, struct line *line)
 {
-    /* TODO 7: A connection, a line out, a line back, all within one second. What has gone wrong
-     * goes into the line: "error: user backend failed", or "timed out". */
+    /* TODO 7: Connect, send the line, receive the answer, all within one second. If that fails,
+     * the error replaces the line: "error: user backend failed", or "timed out". */
     (void)which, (void)now, (void)connect_deadline, (void)send_all_deadline,
         (void)recv_line_deadline;
     line->size = (size_t)sprintf(line->text, "error: %s backend failed", backend_name[which]);

@@ -88,14 +88,15 @@ static void finish_search(struct search *search);
 /* Starts in start_search. Each backend is sent the answer of the one before. */
 static void after_user(struct search *search, bool ok)
 {
-    /* TODO 1: The same, one step earlier. */
+    /* TODO 1: The call to the user backend has completed, and the search's line is its answer, or
+     * an error. Which backend is next, and what if the call has failed? */
     (void)ok, (void)after_query;
     finish_search(search);
 }
 
 static void after_query(struct search *search, bool ok)
 {
-    /* TODO 2: Ask the stock backend, or tell the client what went wrong. */
+    /* TODO 2: The same, when the call to the query backend has completed. */
     (void)ok, (void)after_stock;
     finish_search(search);
 }
@@ -194,8 +195,8 @@ static void finish_search(struct search *search)
 
 static void expire_deadlines(void)
 {
-    /* TODO 3: End the calls whose time is up: "timed out". A thousand may be on their way: which of
-     * them need to be looked at? */
+    /* TODO 3: Complete the calls whose deadline has passed: "timed out". A thousand calls may be in
+     * progress: which of them need to be checked? */
 }
 
 /* Runs after the batch: until then an event in it may still refer to what is closed and freed here.
@@ -215,16 +216,16 @@ static void run_callbacks(void)
  * the loop would spin through the last millisecond before a deadline. */
 static int next_timeout(void)
 {
-    /* TODO 4: When is the next call due, and how long is that from now? */
+    /* TODO 4: When does the next call expire, and how long is that from now? */
     return -1;
 }
 
 static void loop(void)
 {
     while (!stopping) {
-        /* TODO 5: Wait until something is ready or a call is late. Each event is for the listener,
-         * or for a source, which knows what to do. Then end what is late, and tell who waits for
-         * what is over. */
+        /* TODO 5: Wait until something is ready or a call expires. Each event is for the listener,
+         * or for a source, which has a function to handle it. Then complete the calls that have
+         * expired, and run the callbacks of all completed calls. */
         (void)accept_clients, (void)expire_deadlines, (void)next_timeout;
         pause();
         free_closed();
@@ -481,9 +482,9 @@ static void call_backend(enum backend which, struct search *search,
                                   .sin_port = htons((uint16_t)backend_port[which]),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct call *call = &search->call;
-    /* TODO 6: Fill in the call, and put it behind those that are on their way. Begin to connect,
-     * but do not wait for it: send_question goes on when the connection is there. A call that
-     * cannot even begin has failed. */
+    /* TODO 6: Fill in the call, and append it to those in progress. Start to connect, but do not
+     * wait for that: send_request continues when the connection is established. A call that cannot
+     * even start has failed. */
     (void)which, (void)callback, (void)address, (void)call;
     (void)now, (void)wait_for, (void)send_request;
 }
@@ -494,8 +495,8 @@ static void send_request(struct source *source, uint32_t events)
     (void)events;
     struct call *call = (struct call *)source;
     struct line *line = &call->search->line;
-    /* TODO 7: Send what is left of the question. When all of it is out, wait for the answer, and
-     * for nothing else: a socket is almost always writable. */
+    /* TODO 7: Send what is left of the request. Once all of it is sent, wait for the answer and for
+     * nothing else: a socket is almost always writable. */
     (void)call, (void)line, (void)receive_answer;
 }
 
@@ -505,8 +506,9 @@ static void receive_answer(struct source *source, uint32_t events)
     (void)events;
     struct call *call = (struct call *)source;
     struct line *line = &call->search->line;
-    /* TODO 8: Take in what has come of the answer. Is its newline there, can it still come, has the
-     * backend failed? A call that is over goes to end_call; one that is not will be ready again. */
+    /* TODO 8: Receive what has arrived of the answer. Is its newline there, can it still arrive,
+     * has the backend failed? If the call is over, complete_call records that; otherwise its socket
+     * will be ready again. */
     (void)call, (void)line;
 }
 

@@ -227,9 +227,9 @@ static bool spawn(int client)
     struct coroutine *coroutine = map_stack();
     if (coroutine == NULL)
         return false;
-    /* TODO 2: Leave on its stack what switch_context is to find there when it is resumed for the
-     * first time, so that it "returns" to the beginning of coroutine_main. The stack begins where
-     * the struct does, and grows downwards. */
+    /* TODO 2: Write to its stack what switch_context will restore when the coroutine is resumed for
+     * the first time, so that it "returns" to the beginning of coroutine_main. The stack starts
+     * just below the struct, and grows downwards. */
     (void)coroutine_main;
     coroutine->client = client;
     coroutine->ended = false;
@@ -241,8 +241,8 @@ static bool spawn(int client)
 /* Runs a coroutine until it waits, yields or ends. */
 static void resume(struct coroutine *coroutine)
 {
-    /* TODO 3: Switch to it. When it switches back, it may have ended: then remove it from the list
-     * and unmap its stack. */
+    /* TODO 3: Switch to it. When it switches back, it may have ended: if so, remove it from the
+     * list and unmap its stack. */
     (void)coroutine, (void)unmap_stack;
 }
 
@@ -269,7 +269,7 @@ static pthread_mutex_t descriptor_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool wait_until(const bool *ready, struct descriptor *descriptor)
 {
     /* TODO 4: Suspend until the descriptor is ready, its deadline has passed, or the worker is
-     * shutting down; `waiting` names the coroutine to wake then. Why is the test a loop? */
+     * shutting down; `waiting` names the coroutine to wake then. Why must the test be a loop? */
     (void)ready, (void)descriptor, (void)suspend;
     return false;
 }
@@ -281,8 +281,8 @@ static ssize_t try_recv(int fd, void *data, size_t size)
 {
     struct descriptor *descriptor = &worker->descriptors[fd];
     ssize_t n = recv(fd, data, size, 0);
-    /* TODO 5: What does n say about the next recv? Bytes that are already there, and an EOF, are
-     * not reported again. And what about a client that always has more to send? */
+    /* TODO 5: What does n tell you about the next recv? Bytes that are already there are not
+     * reported again, and neither is EOF. And what if a client always has more to send? */
     (void)descriptor, (void)yield;
     return n;
 }
@@ -290,7 +290,8 @@ static ssize_t try_recv(int fd, void *data, size_t size)
 /* As recv, but suspends the coroutine until there is something to receive. */
 static ssize_t co_recv(int fd, void *data, size_t size)
 {
-    /* TODO 6: Wait until it is assumed to be readable, and receive; the assumption may be wrong. */
+    /* TODO 6: Wait until the descriptor is assumed to be readable, and receive. The assumption may
+     * be wrong. */
     (void)fd, (void)data, (void)size, (void)try_recv, (void)wait_until;
     errno = ENOSYS;
     return -1;
@@ -299,8 +300,8 @@ static ssize_t co_recv(int fd, void *data, size_t size)
 /* As send. A short count means that there was no more room. */
 static ssize_t co_send(int fd, const void *data, size_t size)
 {
-    /* TODO 7: The same for send. What does a short count mean here? A client that has gone must not
-     * end the server by SIGPIPE. */
+    /* TODO 7: The same for send. What does a short count mean here? Sending to a client that has
+     * left must not kill the server with SIGPIPE. */
     (void)fd, (void)data, (void)size;
     errno = ENOSYS;
     return -1;
@@ -313,7 +314,7 @@ static bool co_connect(int fd, int port)
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     /* TODO 8: The first call fails with EINPROGRESS. When the connection is established or refused,
-     * the socket becomes writable, and the same call returns which. */
+     * the socket becomes writable, and calling connect again returns the result. */
     (void)fd, (void)address;
     errno = ENOSYS;
     return false;
@@ -383,7 +384,8 @@ static void handle_event(const struct epoll_event *event)
         }
     }
     /* TODO 9: Record what the event reports: readable, writable, hung up. On a broken connection
-     * recv and send do not wait either: they return the error. Wake the coroutine that waits. */
+     * recv and send do not block: they return the error. Wake the coroutine that waits for this
+     * descriptor. */
     (void)wake;
 }
 
@@ -425,7 +427,7 @@ static void *worker_main(void *argument)
 {
     worker = argument;
     /* TODO 10: Wait until something happens, handle all events, and run the coroutines that can
-     * continue; again and again, until the worker is shutting down. */
+     * continue; repeat this until the worker is shutting down. */
     (void)next_timeout, (void)handle_event, (void)expire_deadlines, (void)run_ready;
     struct coroutine *coroutine;
     while ((coroutine = LIST_FIRST(&worker->coroutines)) != NULL)
@@ -643,8 +645,8 @@ static size_t reject_long_line(int client, struct buffer *buffer)
 /* Serves one client until its last byte. Returns how many bytes were sent back to it. */
 static unsigned long long serve_client(int client)
 {
-    /* TODO 11: As in lab 1: receive, answer, send everything, until EOF; a line that is too long
-     * ends it as well. Free the buffer if there still is one. */
+    /* TODO 11: As in lab 1: receive, answer and send everything, until EOF. A line that is too long
+     * ends the loop as well. Free the buffer if there still is one. */
     (void)client, (void)recv_lines, (void)answer, (void)reject_long_line, (void)send_all;
     return 0;
 }
