@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     return 0;
 }
 
-/* Serves one client until its last byte. Returns how many bytes were sent back to it. */
+/* Serves one client until EOF. Returns how many bytes were sent back to it. */
 static unsigned long long serve_client(int client)
 {
     /* TODO 2: Send back what the client sends, as it arrives, until it has finished sending or the

@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     return 0;
 }
 
-/* Serves one client until its last byte. Returns how many bytes were sent back to it. */
+/* Serves one client until EOF. Returns how many bytes were sent back to it. */
 static unsigned long long serve_client(int client)
 {
     char buffer[BUFFER_SIZE];
@@ -203,8 +203,8 @@ static void print_address(int fd)
 }
 
 /* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
- * before the server waits, when the flag has already been checked. A listener that has been shut
- * down stays so: it is ready at once, and accept fails. shutdown is
+ * before the server waits, when the flag has already been checked. After shutdown the listener
+ * stays ready, and accept fails, however late the server calls it. shutdown itself is
  * async-signal-safe, signal-safety(7). */
 static void on_signal(int signal)
 {

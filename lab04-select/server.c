@@ -29,7 +29,7 @@ enum interest { WANT_READ = 1, WANT_WRITE = 2, WANT_CLOSE = 4 };
 
 struct client {
     int fd;
-    int interest;      /* WANT_READ, WANT_WRITE or both; WANT_CLOSE: it has been served */
+    int interest;      /* WANT_READ, WANT_WRITE or both; or WANT_CLOSE: close it */
     bool eof;          /* it has finished sending (FIN) */
     bool broken;       /* the connection has failed (a reset) */
     size_t start, end; /* in the buffer: what is still to be sent back */
@@ -239,8 +239,8 @@ static void print_address(int fd)
 }
 
 /* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
- * before the server waits, when the flag has already been checked. A listener that has been shut
- * down stays so: it is ready at once, and accept fails. shutdown is
+ * before the server waits, when the flag has already been checked. After shutdown the listener
+ * stays ready, and accept fails, however late the server calls it. shutdown itself is
  * async-signal-safe, signal-safety(7). */
 static void on_signal(int signal)
 {

@@ -61,10 +61,10 @@ struct job {
 
 STAILQ_HEAD(queue, job);
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* for the next three */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* protects the next three */
 static struct queue jobs = STAILQ_HEAD_INITIALIZER(jobs);       /* for the workers */
 static struct queue results = STAILQ_HEAD_INITIALIZER(results); /* for the loop */
-static bool shutting_down;                                      /* the workers are to end */
+static bool shutting_down;                                      /* tells the workers to end */
 static pthread_cond_t job_available = PTHREAD_COND_INITIALIZER;
 static int wakeup_fd = -1; /* an eventfd, eventfd(2): readable when there are results */
 
@@ -108,7 +108,7 @@ enum interest { WANT_READ = 1, WANT_WRITE = 2, WANT_CLOSE = 4 };
 struct client {
     int fd;
     unsigned long long id;   /* a descriptor may be reused for a new client, an id is not */
-    int interest;            /* WANT_READ, WANT_WRITE or both; WANT_CLOSE: it has been served */
+    int interest;            /* WANT_READ, WANT_WRITE or both; or WANT_CLOSE: close it */
     bool eof;                /* it has finished sending (FIN) */
     bool broken;             /* the connection has failed (a reset) */
     bool searching;          /* a search is not yet answered: the lines behind it must wait */
@@ -188,7 +188,7 @@ static void loop(void)
 {
     while (!stopping) {
         struct epoll_event events[MAX_EVENTS];
-        int n = epoll_wait(epoll_fd, events, MAX_EVENTS, -1); /* -1: EINTR, no events */
+        int n = epoll_wait(epoll_fd, events, MAX_EVENTS, -1); /* -1 (EINTR): no events */
         for (int i = 0; i < n; i++) {
             struct client *client = events[i].data.ptr;
             if (events[i].data.ptr == &listener) {
@@ -196,7 +196,7 @@ static void loop(void)
             } else if (events[i].data.ptr == &wakeup_fd) {
                 collect_results();
             } else if (client->interest != WANT_CLOSE) {      /* a result may have closed it */
-                client->broken = events[i].events & EPOLLERR; /* reported whatever the interest */
+                client->broken = events[i].events & EPOLLERR; /* reported even if not requested */
                 handle_client(client, events[i].events & ~EPOLLOUT);
             }
         }
@@ -273,7 +273,7 @@ static void serve_client(struct client *client, bool readable)
     do {
         while (answer_line(client))
             ;
-        flush_output(client); /* usually the kernel has room, and there is no need to wait for it */
+        flush_output(client); /* usually there is room, so try before waiting for it */
     } while (client->end == 0 && answer_line(client));
     bool all_sent = client->start == client->end;
     bool all_answered = client->in_start == client->in_end && !client->searching;
@@ -281,7 +281,7 @@ static void serve_client(struct client *client, bool readable)
         client->interest = WANT_CLOSE;
         return;
     }
-    /* close would reset the connection while unread bytes are there, and could lose the message. */
+    /* Not close: with unread bytes it resets the connection, and the message could be lost. */
     if (client->discarding && all_sent)
         shutdown(client->fd, SHUT_WR);
     client->interest = 0;
@@ -445,9 +445,9 @@ static void free_closed(void)
     }
 }
 
-/* ---- a search: it waits, so only a worker may call it ---------------------------------------- */
+/* ---- a search: it blocks, so only a worker may call it --------------------------------------- */
 
-/* Seconds on a clock that is never set: clock_gettime(2). */
+/* Seconds on the monotonic clock, clock_gettime(2). */
 static double now(void)
 {
     struct timespec time;
@@ -616,8 +616,8 @@ static void print_address(int fd)
 }
 
 /* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
- * before the server waits, when the flag has already been checked. A listener that has been shut
- * down stays so: it is ready at once, and accept fails. shutdown is
+ * before the server waits, when the flag has already been checked. After shutdown the listener
+ * stays ready, and accept fails, however late the server calls it. shutdown itself is
  * async-signal-safe, signal-safety(7). */
 static void on_signal(int signal)
 {

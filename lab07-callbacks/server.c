@@ -53,16 +53,16 @@ struct call {
     struct source source;
     int fd;
     enum backend which;
-    size_t sent; /* of the search's line and its newline */
+    size_t sent; /* bytes of the search's line and its newline */
     double deadline;
-    bool ok; /* once it is completed: is there an answer? */
+    bool ok; /* valid once it is completed: the answer has arrived */
     struct search *search;
-    void (*callback)(struct search *search, bool ok); /* continues the search then */
+    void (*callback)(struct search *search, bool ok); /* continues the search after that */
     TAILQ_ENTRY(call) link;
 };
 
 /* A search in progress. By the time it is done the client may have left, and a new client may have
- * its descriptor. So this is a copy of the words, and the client's id. */
+ * its descriptor. So a search has a copy of the words, and the client's id. */
 struct search {
     int fd;
     unsigned long long id;
@@ -75,7 +75,7 @@ TAILQ_HEAD(queue, call);
 
 /* All calls have the same time limit, so the oldest one expires first. */
 static struct queue calls = TAILQ_HEAD_INITIALIZER(calls);         /* in progress */
-static struct queue completed = TAILQ_HEAD_INITIALIZER(completed); /* to be followed by callbacks */
+static struct queue completed = TAILQ_HEAD_INITIALIZER(completed); /* callbacks not yet run */
 
 static void call_backend(enum backend which, struct search *search,
                          void (*callback)(struct search *search, bool ok));
@@ -83,9 +83,10 @@ static void after_query(struct search *search, bool ok);
 static void after_stock(struct search *search, bool ok);
 static void finish_search(struct search *search);
 
-/* ---- a search: it waits, so it is cut into pieces -------------------------------------------- */
+/* ---- a search: it must not block, so it is split into callbacks
+ * -------------------------------------------- */
 
-/* Starts in start_search. Each backend is sent the answer of the one before. */
+/* A search starts in start_search. Each backend is sent the answer of the one before. */
 static void after_user(struct search *search, bool ok)
 {
     /* TODO 1: The call to the user backend has completed, and the search's line is its answer, or
@@ -115,7 +116,7 @@ struct client {
     struct source source;
     int fd;
     unsigned long long id;   /* a descriptor may be reused for a new client, an id is not */
-    int interest;            /* WANT_READ, WANT_WRITE or both; WANT_CLOSE: it has been served */
+    int interest;            /* WANT_READ, WANT_WRITE or both; or WANT_CLOSE: close it */
     bool eof;                /* it has finished sending (FIN) */
     bool broken;             /* the connection has failed (a reset) */
     bool searching;          /* a search is not yet answered: the lines behind it must wait */
@@ -177,7 +178,7 @@ static void handle_client(struct client *client, bool readable)
 static void client_ready(struct source *source, uint32_t events)
 {
     struct client *client = (struct client *)source;
-    client->broken = events & EPOLLERR; /* reported whatever the interest */
+    client->broken = events & EPOLLERR; /* reported even if not requested */
     handle_client(client, events & ~EPOLLOUT);
 }
 
@@ -280,7 +281,7 @@ static void serve_client(struct client *client, bool readable)
     do {
         while (answer_line(client))
             ;
-        flush_output(client); /* usually the kernel has room, and there is no need to wait for it */
+        flush_output(client); /* usually there is room, so try before waiting for it */
     } while (client->end == 0 && answer_line(client));
     bool all_sent = client->start == client->end;
     bool all_answered = client->in_start == client->in_end && !client->searching;
@@ -288,7 +289,7 @@ static void serve_client(struct client *client, bool readable)
         client->interest = WANT_CLOSE;
         return;
     }
-    /* close would reset the connection while unread bytes are there, and could lose the message. */
+    /* Not close: with unread bytes it resets the connection, and the message could be lost. */
     if (client->discarding && all_sent)
         shutdown(client->fd, SHUT_WR);
     client->interest = 0;
@@ -455,7 +456,7 @@ static void free_closed(void)
 
 /* ---- a backend call -------------------------------------------------------------------------- */
 
-/* Seconds on a clock that is never set: clock_gettime(2). */
+/* Seconds on the monotonic clock, clock_gettime(2). */
 static double now(void)
 {
     struct timespec time;
@@ -463,7 +464,7 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Lets `on_ready` run when such an event occurs on the socket. Returns false on failure. */
+/* Registers events of a call's socket, for `on_ready` to handle. Returns false on failure. */
 static bool wait_for(int operation, struct call *call, uint32_t events,
                      void (*on_ready)(struct source *source, uint32_t events))
 {
@@ -472,9 +473,8 @@ static bool wait_for(int operation, struct call *call, uint32_t events,
     return epoll_ctl(epoll_fd, operation, call->fd, &event) == 0;
 }
 
-/* Starts to query one backend, and returns: the search's line is sent, the answer replaces it, and
- * then the callback runs. If that fails or is not complete within a second, the error replaces the
- * line. */
+/* Starts to query one backend, and returns: the line is sent, the answer replaces it, and then the
+ * callback runs. If that fails or is not complete within a second, the error replaces the line. */
 static void call_backend(enum backend which, struct search *search,
                          void (*callback)(struct search *search, bool ok))
 {
@@ -512,7 +512,7 @@ static void receive_answer(struct source *source, uint32_t events)
     (void)call, (void)line;
 }
 
-/* The call is completed; without an error, the answer is in the search's line. Its callback runs
+/* Records that a call has completed; error is NULL if the line holds the answer. Its callback runs
  * later, from the loop: a call may complete even before call_backend returns, while its caller is
  * still serving the client that the callback serves. */
 static void complete_call(struct call *call, const char *error)
@@ -579,8 +579,8 @@ static void print_address(int fd)
 }
 
 /* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
- * before the server waits, when the flag has already been checked. A listener that has been shut
- * down stays so: it is ready at once, and accept fails. shutdown is
+ * before the server waits, when the flag has already been checked. After shutdown the listener
+ * stays ready, and accept fails, however late the server calls it. shutdown itself is
  * async-signal-safe, signal-safety(7). */
 static void on_signal(int signal)
 {

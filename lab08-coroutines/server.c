@@ -66,17 +66,18 @@ struct descriptor {
     TAILQ_ENTRY(descriptor) deadline_link;
 };
 
-/* Only its own thread uses a worker, except for the first three members. */
+/* Except for the first three members, only the worker's own thread uses it. */
 struct worker {
     pthread_t thread;
     int epoll_fd;  /* the epoll instance, epoll(7) */
     int wakeup_fd; /* an eventfd, eventfd(2): readable when the server stops */
 
     struct coroutine *current;                 /* the one that runs */
-    void *stack_pointer;                       /* meanwhile: the thread's own */
+    void *stack_pointer;                       /* while it runs: the thread's own */
     STAILQ_HEAD(ready_queue, coroutine) ready; /* those that can continue */
     LIST_HEAD(list, coroutine) coroutines;     /* all of them */
-    TAILQ_HEAD(deadlines, descriptor) calls;   /* all have one second: the oldest expires first */
+    TAILQ_HEAD(deadlines, descriptor)
+    calls; /* all have the same time limit: the oldest expires first */
     bool shutting_down;
     unsigned long long bytes;
     struct descriptor descriptors[MAX_DESCRIPTORS];
@@ -194,7 +195,7 @@ static void coroutine_main(void)
     suspend();
 }
 
-/* Returns a coroutine, which lies at the upper end of its stack: stacks grow downwards. At the
+/* Returns a coroutine, stored at the upper end of its new stack: stacks grow down. At the
  * lower end is a guard page, which must not be accessed: a stack overflow causes SIGSEGV instead of
  * overwriting other data. Returns NULL if there is no memory. */
 static struct coroutine *map_stack(void)
@@ -307,7 +308,7 @@ static ssize_t co_send(int fd, const void *data, size_t size)
     return -1;
 }
 
-/* Connects to a port of 127.0.0.1. On Linux the same call again returns the result. */
+/* Connects to a port of 127.0.0.1. On Linux, calling connect again returns the result. */
 static bool co_connect(int fd, int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -329,7 +330,7 @@ static bool register_descriptor(struct worker *owner, int fd)
     return fd < MAX_DESCRIPTORS && epoll_ctl(owner->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* As socket, and no call waits for it beyond the deadline. */
+/* As socket; no call below waits for it beyond the deadline. */
 static int co_socket(double deadline)
 {
     pthread_mutex_lock(&descriptor_lock);
@@ -572,7 +573,7 @@ static ssize_t next_batch(const struct buffer *buffer)
     return line - start;
 }
 
-/* As recv, but returns whole lines: see next_batch. The lines that it returned before have been
+/* As recv, but returns whole lines: see next_batch. A further call means that those have been
  * answered. While the client is idle, it waits without a buffer. */
 static ssize_t recv_lines(int client, struct buffer **taken)
 {
@@ -642,7 +643,7 @@ static size_t reject_long_line(int client, struct buffer *buffer)
     return sent;
 }
 
-/* Serves one client until its last byte. Returns how many bytes were sent back to it. */
+/* Serves one client until EOF. Returns how many bytes were sent back to it. */
 static unsigned long long serve_client(int client)
 {
     /* TODO 11: As in lab 1: receive, answer and send everything, until EOF. A line that is too long
@@ -738,7 +739,7 @@ int main(int argc, char **argv)
     return 0;
 }
 
-/* Seconds on a clock that is never set: clock_gettime(2). */
+/* Seconds on the monotonic clock, clock_gettime(2). */
 static double now(void)
 {
     struct timespec time;
@@ -799,8 +800,8 @@ static void print_address(int fd)
 }
 
 /* The handler of SIGTERM and SIGINT. Setting a flag is not enough: the signal may arrive just
- * before the server waits, when the flag has already been checked. A listener that has been shut
- * down stays so: it is ready at once, and accept fails. shutdown is
+ * before the server waits, when the flag has already been checked. After shutdown the listener
+ * stays ready, and accept fails, however late the server calls it. shutdown itself is
  * async-signal-safe, signal-safety(7). */
 static void on_signal(int signal)
 {

@@ -91,7 +91,7 @@ int main(int argc, char **argv)
     return 0;
 }
 
-/* Serves one client until its last byte. Returns how many bytes were sent back to it. */
+/* Serves one client until EOF. Returns how many bytes were sent back to it. */
 static unsigned long long serve_client(int client)
 {
     char buffer[BUFFER_SIZE];
