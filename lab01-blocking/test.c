@@ -32,9 +32,9 @@ CHECK(one_at_a_time, 0, "makes the second client wait while the first is silent"
     struct peer *a = connect_to(s);
     wait_reading_from(s, a);
     struct peer *b = connect_to(s);
-    say(b, "is anybody there?\n");
+    send_text(b, "is anybody there?\n");
     wait_asleep(s);
     add_thread_evidence(s);
     hang_up(a);
-    hear(b, "is anybody there?\n");
+    receive_text(b, "is anybody there?\n");
 }

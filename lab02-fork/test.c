@@ -45,8 +45,8 @@ CHECK(
     pid_t serving[3];
     for (int i = 0; i < 3; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
         serving[i] = process_serving(s, clients[i]);
         for (int j = 0; j < i; j++)
             if (serving[i] == serving[j])
@@ -69,8 +69,8 @@ CHECK(descriptors_closed, 5, "leaves each child its client's socket and no other
     struct peer *clients[3];
     for (int i = 0; i < 3; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     }
     for (int i = 0; i < 3; i++)
         expect_own_sockets_only(s, clients[i]);
@@ -88,10 +88,10 @@ CHECK(no_zombies, 6, "ends and reaps a child as soon as its client has left",
     wait_asleep(s);
     int processes = count_processes(s);
     struct peer *a = connect_to(s), *b = connect_to(s);
-    say(a, "hello\n");
-    hear(a, "hello\n");
-    say(b, "hello\n");
-    hear(b, "hello\n");
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
+    send_text(b, "hello\n");
+    receive_text(b, "hello\n");
     wait_asleep(s); /* in accept: only SIGCHLD can wake it now */
     hang_up(a);
     expect_processes(s, processes + 1, "one client has left, one is connected");
@@ -115,8 +115,8 @@ CHECK(burst, 5, "reaps 200 children that exit at once", .needs = "no_zombies",
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = connect_to(s);
     for (int i = 0; i < CLIENTS; i++) {
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     }
     freeze(s); /* all exit before the parent can wait for the first */
     for (int i = 0; i < CLIENTS; i++)
@@ -138,20 +138,20 @@ CHECK(crash_is_contained, 4, "keeps serving the other clients when one child is 
     wait_asleep(s);
     int processes = count_processes(s);
     struct peer *a = connect_to(s), *b = connect_to(s);
-    say(a, "hello\n");
-    hear(a, "hello\n");
-    say(b, "hello\n");
-    hear(b, "hello\n");
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
+    send_text(b, "hello\n");
+    receive_text(b, "hello\n");
     asked("the process that serves client A receives SIGSEGV");
     kill(process_serving(s, a), SIGSEGV);
-    hear_eof_or_reset(a);
+    receive_eof_or_reset(a);
     expect_processes(s, processes + 1, "client A's has ended, client B's has not");
     wait_asleep(s); /* a server about to die of it must not serve the next client first */
-    say(b, "still there?\n");
-    hear(b, "still there?\n");
+    send_text(b, "still there?\n");
+    receive_text(b, "still there?\n");
     struct peer *c = connect_to(s);
-    say(c, "and for others?\n");
-    hear(c, "and for others?\n");
+    send_text(c, "and for others?\n");
+    receive_text(c, "and for others?\n");
 }
 
 CHECK(stop_ends_children, 5, "leaves no child behind when it stops", .needs = "no_zombies",
@@ -167,8 +167,8 @@ CHECK(stop_ends_children, 5, "leaves no child behind when it stops", .needs = "n
     struct peer *clients[3];
     for (int i = 0; i < 3; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
         serving[i] = process_serving(s, clients[i]);
     }
     struct ending e = stop_server(s, SIGTERM);
@@ -198,15 +198,15 @@ CHECK(fork_fails, 3, "when fork() fails, loses that one client only", .needs = "
 {
     struct server *s = start_server(.faults = "fork_fails=2");
     struct peer *a = connect_to(s);
-    say(a, "hello\n");
-    hear(a, "hello\n");
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
     struct peer *b = connect_to(s);
-    hear_eof_or_reset(b);
+    receive_eof_or_reset(b);
     struct peer *c = connect_to(s);
-    say(c, "hello\n");
-    hear(c, "hello\n");
-    say(a, "still there?\n");
-    hear(a, "still there?\n");
+    send_text(c, "hello\n");
+    receive_text(c, "hello\n");
+    send_text(a, "still there?\n");
+    receive_text(a, "still there?\n");
     wait_reading_from(s, a);
     wait_reading_from(s, c);
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);

@@ -27,8 +27,8 @@ CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one p
     int processes = count_processes(s), threads = count_threads(s);
     for (int i = 0; i < 3; i++) {
         struct peer *p = connect_to(s);
-        say(p, "hello\n");
-        hear(p, "hello\n");
+        send_text(p, "hello\n");
+        receive_text(p, "hello\n");
         wait_reading_from(s, p);
         expect_threads(s, threads + i + 1, "one more for each connected client");
         expect_processes(s, processes, "all threads share it");
@@ -45,12 +45,12 @@ CHECK(own_argument, 8, "gives each thread its own client, however late the threa
 {
     struct server *s = start_server(.faults = "late_threads=3");
     struct peer *a = connect_to(s), *b = connect_to(s), *c = connect_to(s);
-    say(a, "I am A\n");
-    hear(a, "I am A\n");
-    say(b, "I am B\n");
-    hear(b, "I am B\n");
-    say(c, "I am C\n");
-    hear(c, "I am C\n");
+    send_text(a, "I am A\n");
+    receive_text(a, "I am A\n");
+    send_text(b, "I am B\n");
+    receive_text(b, "I am B\n");
+    send_text(c, "I am C\n");
+    receive_text(c, "I am C\n");
 }
 
 SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
@@ -83,8 +83,8 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
     int threads = count_threads(s), mappings = 0;
     for (int i = 0; i < CLIENTS; i++) { /* one after the other ... */
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
         hang_up(clients[i]);
         expect_threads(s, threads, "all clients have left");
         if (i == 5)
@@ -92,8 +92,8 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
     }
     for (int i = 0; i < CLIENTS; i++) { /* ... and all at once */
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     }
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
@@ -125,16 +125,16 @@ CHECK(thread_fails, 6, "when pthread_create() fails, loses that one client only"
 {
     struct server *s = start_server(.faults = "thread_fails=2");
     struct peer *a = connect_to(s);
-    say(a, "hello\n");
-    hear(a, "hello\n");
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
     struct peer *b = connect_to(s);
-    hear_eof_or_reset(b);
+    receive_eof_or_reset(b);
     struct peer *c = connect_to(s);
-    say(c, "hello\n");
-    hear(c, "hello\n");
+    send_text(c, "hello\n");
+    receive_text(c, "hello\n");
     hang_up(c);
-    say(a, "still there?\n");
-    hear(a, "still there?\n");
+    send_text(a, "still there?\n");
+    receive_text(a, "still there?\n");
     wait_reading_from(s, a);
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
@@ -148,21 +148,21 @@ CHECK(no_data_race, 4, "protects what its threads share with a lock (helgrind)",
                  "for i in 1 2 3; do (echo hello | nc -N 127.0.0.1 9000 &); done")
 {
     enum { CLIENTS = 4 };
-    struct server *s = start_server(.under = HELGRIND);
+    struct server *s = start_server(.tool = HELGRIND);
     struct peer *clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = connect_to(s);
     for (int i = 0; i < CLIENTS; i++)
-        say(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
     for (int i = 0; i < CLIENTS; i++)
-        hear(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     /* One leaves, one resets, two are still connected when the server stops. */
-    finish_saying(clients[0]);
-    hear_end(clients[0]);
+    send_fin(clients[0]);
+    receive_eof(clients[0]);
     reset(clients[1]);
     for (int i = 2; i < CLIENTS; i++) {
-        say(clients[i], "again\n");
-        hear(clients[i], "again\n");
+        send_text(clients[i], "again\n");
+        receive_text(clients[i], "again\n");
         wait_reading_from(s, clients[i]);
     }
     expect_no_data_race(s);

@@ -32,16 +32,16 @@ CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thr
     struct server *s = start_server();
     expect_waiting_in(s, "select");
     struct peer *a = connect_to(s);
-    say(a, "hello\n");
-    hear(a, "hello\n");
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
     expect_waiting_in(s, "select");
     struct peer *b = connect_to(s);
     stop_reading(b);
-    say_until_blocked(b);
+    send_until_blocked(b);
     expect_waiting_in(s, "select");
-    finish_saying(b);
-    say(a, "hello\n");
-    hear(a, "hello\n");
+    send_fin(b);
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
     expect_waiting_in(s, "select");
 }
 
@@ -68,21 +68,21 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
                  "# disconnected at first, but served after five seconds")
 {
     enum { CLIENTS = 40, FREE = 16, MIN_SERVED = 4 };
-    struct server *s = start_server(.taken = 1024 - FREE);
+    struct server *s = start_server(.first_free_fd = 1024 - FREE);
     struct peer *clients[CLIENTS];
     expect_waiting_in(s, "select");
     int served = 0, before = count_descriptors(s);
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = connect_to(s);
     for (int i = 0; i < CLIENTS; i++)
-        try_to_say(clients[i], "hello\n");
+        try_to_send(clients[i], "hello\n");
     expect_waiting_in(s, "select");
     for (int i = 0; i < CLIENTS; i++)
-        if (heard(clients[i]) > 0) {
-            hear(clients[i], "hello\n");
+        if (unread_bytes(clients[i]) > 0) {
+            receive_text(clients[i], "hello\n");
             served++;
         } else if (holds_connection_of(s, clients[i])) {
-            hear_eof_or_reset(clients[i]); /* accepted, but not served: disconnected */
+            receive_eof_or_reset(clients[i]); /* accepted, but not served: disconnected */
         }
     if (served < MIN_SERVED || served > FREE)
         fail_check(s, "service on descriptors below 1024, and on no others",
@@ -91,8 +91,8 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
         hang_up(clients[i]);
     expect_descriptors(s, before, "all clients have left");
     struct peer *p = connect_to(s);
-    say(p, "room again?\n");
-    hear(p, "room again?\n");
+    send_text(p, "room again?\n");
+    receive_text(p, "room again?\n");
 }
 
 SHARED_CHECK(out_of_descriptors, 6, "survives running out of descriptors, and does not spin",

@@ -39,16 +39,16 @@ CHECK(waits_in_epoll, 5, "waits in epoll_wait, and nowhere else", .needs = "one_
     struct server *s = start_server();
     expect_waiting_in(s, "epoll_wait");
     struct peer *a = connect_to(s);
-    say(a, "hello\n");
-    hear(a, "hello\n");
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
     expect_waiting_in(s, "epoll_wait");
     struct peer *b = connect_to(s);
     stop_reading(b);
-    say_until_blocked(b);
+    send_until_blocked(b);
     expect_waiting_in(s, "epoll_wait");
-    finish_saying(b);
-    say(a, "hello\n");
-    hear(a, "hello\n");
+    send_fin(b);
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
     expect_waiting_in(s, "epoll_wait");
 }
 
@@ -71,11 +71,11 @@ CHECK(descriptor_limit, 3, "serves clients whose descriptors are above 1,023", .
                  "echo hello | nc -N 127.0.0.1 9000   # hello, at once")
 {
     enum { CLIENTS = 40, FREE = 16 };
-    struct server *s = start_server(.taken = 1024 - FREE);
+    struct server *s = start_server(.first_free_fd = 1024 - FREE);
     struct peer *clients[CLIENTS];
     connect_many(s, clients, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
-        say_and_hear(clients[i], "hello\n", 1);
+        send_and_receive(clients[i], "hello\n", 1);
 }
 
 SHARED_CHECK(ten_thousand, 6, "serves 10,000 clients without losing a byte",

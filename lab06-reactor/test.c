@@ -36,15 +36,15 @@ CHECK(
     expect_loops_waiting(s);
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     }
     stop_reading(clients[0]);
-    say_until_blocked(clients[0]);
+    send_until_blocked(clients[0]);
     expect_loops_waiting(s);
     set_backend(USER, HOLDS);
     for (int i = 1; i < CLIENTS; i++)
-        say(clients[i], "search x\n");
+        send_text(clients[i], "search x\n");
     wait_for_calls(s, USER, 1);
     wait_asleep(s);
     if (count_threads(s) != 1 + WORKERS)
@@ -85,14 +85,14 @@ CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_ne
         set_backend(b, HOLDS);
         for (int i = 0; i < WORKERS; i++) {
             snprintf(text, sizeof text, "search number %d\n", i);
-            say(clients[i], text);
+            send_text(clients[i], text);
         }
         wait_for_calls(s, b, WORKERS);
         release_all(b);
         set_backend(b, ANSWERS);
         for (int i = 0; i < WORKERS; i++) {
             snprintf(text, sizeof text, "number %d user query stock\n", i);
-            hear(clients[i], text);
+            receive_text(clients[i], text);
         }
     }
 }
@@ -114,7 +114,7 @@ CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
     set_backend(USER, HOLDS);
     for (int i = 0; i < CLIENTS; i++) {
         snprintf(text, sizeof text, "search number %d\n", i);
-        say(clients[i], text);
+        send_text(clients[i], text);
     }
     for (int done = 0; done < CLIENTS; done += WORKERS) {
         wait_for_calls(s, USER, WORKERS);
@@ -126,7 +126,7 @@ CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
     }
     for (int i = 0; i < CLIENTS; i++) {
         snprintf(text, sizeof text, "number %d user query stock\n", i);
-        hear(clients[i], text);
+        receive_text(clients[i], text);
     }
 }
 
@@ -152,17 +152,17 @@ CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight",
                  "# second terminal: make backends; third: searches; then Ctrl-C")
 {
     enum { CLIENTS = 6 };
-    struct server *s = start_server(.under = HELGRIND, .backends = true);
+    struct server *s = start_server(.tool = HELGRIND, .backends = true);
     struct peer *clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\nsearch shoes\nbye\n");
+        send_text(clients[i], "hello\nsearch shoes\nbye\n");
     }
     for (int i = 0; i < CLIENTS; i++)
-        hear(clients[i], "hello\nshoes user query stock\nbye\n");
-    say(clients[0], "search and leave\n");
+        receive_text(clients[i], "hello\nshoes user query stock\nbye\n");
+    send_text(clients[0], "search and leave\n");
     reset(clients[0]);
-    say(clients[1], "search and stay\n");
-    hear(clients[1], "and stay user query stock\n");
+    send_text(clients[1], "search and stay\n");
+    receive_text(clients[1], "and stay user query stock\n");
     expect_no_data_race(s);
 }

@@ -52,13 +52,13 @@ CHECK(few_threads, 3, "serves all its clients with three threads, which wait in 
     expect_loops_waiting(s);
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     }
     expect_few_threads(s, "with eight clients");
     for (int i = 0; i < 2; i++) { /* one on each worker, most likely */
         stop_reading(clients[i]);
-        say_until_blocked(clients[i]);
+        send_until_blocked(clients[i]);
     }
     expect_loops_waiting(s);
     expect_few_threads(s, "while two of eight clients do not read");
@@ -122,14 +122,14 @@ CHECK(both_workers, 4, "distributes its clients over two workers", .needs = "few
     int served[THREADS] = {0};
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     }
     for (int i = 0; i < CLIENTS; i++) {
         wait_asleep(s);
         int n = count_runs(s, before, THREADS);
-        say(clients[i], "who serves me?\n");
-        hear(clients[i], "who serves me?\n");
+        send_text(clients[i], "who serves me?\n");
+        receive_text(clients[i], "who serves me?\n");
         wait_asleep(s);
         if (count_runs(s, after, THREADS) != n)
             fail_check(s, "the same threads throughout", "different threads than before");
@@ -168,12 +168,12 @@ static int count_guards(struct server *s)
 static void send_much_at_once(struct server *s, const char *text, size_t size)
 {
     struct peer *p = connect_to(s);
-    say(p, "hello\n");
-    hear(p, "hello\n");
+    send_text(p, "hello\n");
+    receive_text(p, "hello\n");
     freeze(s); /* so that the server finds all of it at once */
-    say_bytes(p, text, size);
+    send_bytes(p, text, size);
     thaw(s);
-    hear_bytes(p, text, size);
+    receive_bytes(p, text, size);
 }
 
 CHECK(small_stacks, 4, "keeps little memory for an idle client, and a guard page",
@@ -253,18 +253,18 @@ CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
     int descriptors = count_descriptors(s);
     for (int i = 0; i < FIRST; i++) { /* one after the other ... */
         struct peer *p = connect_to(s);
-        say(p, "hello\nsearch x\n");
-        hear(p, "hello\nx user query stock\n");
-        finish_saying(p);
-        hear_end(p);
+        send_text(p, "hello\nsearch x\n");
+        receive_text(p, "hello\nx user query stock\n");
+        send_fin(p);
+        receive_eof(p);
     }
     expect_descriptors(s, descriptors, "all clients have left");
     wait_asleep(s);
     int mappings = count_mappings(s);
     for (int i = 0; i < CLIENTS; i++) { /* ... and all at once */
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     }
     for (int i = 0; i < CLIENTS; i++)
         if (i % 2 == 0)
@@ -295,20 +295,20 @@ CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight b
                  "# second terminal: make backends; third: searches; then Ctrl-C")
 {
     enum { CLIENTS = 6 };
-    struct server *s = start_server(.under = HELGRIND, .backends = true);
+    struct server *s = start_server(.tool = HELGRIND, .backends = true);
     struct peer *clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\nsearch shoes\nbye\n");
+        send_text(clients[i], "hello\nsearch shoes\nbye\n");
     }
     for (int i = 0; i < CLIENTS; i++)
-        hear(clients[i], "hello\nshoes user query stock\nbye\n");
+        receive_text(clients[i], "hello\nshoes user query stock\nbye\n");
     for (int i = 0; i < 2; i++) {
-        say(clients[i], "search and leave\n");
+        send_text(clients[i], "search and leave\n");
         reset(clients[i]);
     }
     struct peer *newcomer = connect_to(s);
-    say(newcomer, "search and stay\n");
-    hear(newcomer, "and stay user query stock\n");
+    send_text(newcomer, "search and stay\n");
+    receive_text(newcomer, "and stay user query stock\n");
     expect_no_data_race(s);
 }

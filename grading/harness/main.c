@@ -38,7 +38,7 @@ static bool parse_options(int argc, char **argv)
         {"check", required_argument, NULL, 'c'},
         {"progress", no_argument, NULL, 'p'},
         {"without-valgrind", no_argument, NULL, 'w'},
-        {"room", required_argument, NULL, 'r'}, /* see core/sandbox.h */
+        {"sandbox", required_argument, NULL, 'r'}, /* see core/sandbox.h */
         {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -63,7 +63,7 @@ static bool parse_options(int argc, char **argv)
         return true;
     fprintf(stderr,
             "usage: %s --lab NAME --server PROGRAM --faults LIBRARY --json FILE\n"
-            "       [--check NAME]... [--progress] [--without-valgrind] [--room FILE]\n",
+            "       [--check NAME]... [--progress] [--without-valgrind] [--sandbox FILE]\n",
             argv[0]);
     return false;
 }

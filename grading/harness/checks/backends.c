@@ -21,17 +21,17 @@ DEFINE_SHARED_CHECK(
     for (enum backend b = USER; b < BACKENDS; b++)
         set_backend(b, ANSWERS_WITH_EXTRA);
     expect_search(a, "and more");
-    say(a, "hello\n");
-    hear(a, "hello\n");
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
 }
 
 static void search_in_vain(struct server *s, struct peer *a, enum backend b, enum backend_mode mode)
 {
     set_backend(b, mode);
     int before = calls_at(STOCK);
-    say(a, "search in vain\nand on\n");
+    send_text(a, "search in vain\nand on\n");
     expect_error(a, b, "failed");
-    hear(a, "and on\n");
+    receive_text(a, "and on\n");
     if (b != STOCK && calls_at(STOCK) != before)
         fail_check(s, "no call to the stock backend after an earlier one has failed",
                    "%d more calls", calls_at(STOCK) - before);
@@ -44,10 +44,10 @@ static void search_with_long_answers(struct peer *a)
 {
     char *longest = line_of('x', MAX_LINE + 1);
     set_answer(QUERY, longest, MAX_LINE + 2);
-    say(a, "search too much\n");
+    send_text(a, "search too much\n");
     expect_error(a, QUERY, "failed");
     set_answer(QUERY, longest, MAX_LINE + 1);
-    say(a, "search too much\n");
+    send_text(a, "search too much\n");
     expect_error(a, QUERY, "failed");
     set_backend(QUERY, ANSWERS);
 }
@@ -74,10 +74,10 @@ DEFINE_SHARED_CHECK(
 
     struct peer *b = connect_to(s);
     set_backend(USER, REFUSES);
-    say(b, "search without a newline");
-    finish_saying(b);
-    hear(b, "error: user backend failed");
-    hear_end(b);
+    send_text(b, "search without a newline");
+    send_fin(b);
+    receive_text(b, "error: user backend failed");
+    receive_eof(b);
     set_backend(USER, ANSWERS);
     expect_search(a, "last");
     expect_descriptors(s, before, "as many as before those searches");
@@ -91,7 +91,7 @@ static void hang_at_each(struct server *s, struct peer *const *clients, enum bac
     for (enum backend b = USER; b < BACKENDS; b++) {
         set_backend(b, mode);
         snprintf(line, sizeof line, "search hangs at %s\n", backend_names[b]);
-        say(clients[b], line);
+        send_text(clients[b], line);
         wait_for_calls(s, b, 1);
         set_backend(b, ANSWERS);
     }
@@ -110,7 +110,7 @@ static void expect_timeouts_of_silence(struct server *s, struct peer *const *cli
 {
     hang_at_each(s, clients, HOLDS);
     set_backend(QUERY, DOES_NOT_ACCEPT);
-    say(clients[FOURTH], "search nobody there\n");
+    send_text(clients[FOURTH], "search nobody there\n");
     wait_connecting(s, QUERY);
     expect_echoes_while_held(s, clients + FIFTH, 1);
     expect_timeouts(clients);
@@ -125,7 +125,7 @@ static void expect_failures_after_timeouts(struct peer *const *clients)
 {
     set_backend(USER, CLOSES);
     for (int i = 0; i < HANG_CLIENTS; i++)
-        say(clients[i], "search in vain\n");
+        send_text(clients[i], "search in vain\n");
     for (int i = 0; i < HANG_CLIENTS; i++)
         expect_error(clients[i], USER, "failed");
 }
@@ -136,9 +136,9 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
     hang_at_each(s, clients, TRICKLES);
     for (enum backend b = USER; b < BACKENDS; b++)
         set_backend(b, SLOW);
-    say(clients[FOURTH], "search slow, but in time\n");
+    send_text(clients[FOURTH], "search slow, but in time\n");
     expect_timeouts(clients);
-    hear(clients[FOURTH], answer_to("slow, but in time"));
+    receive_text(clients[FOURTH], answer_to("slow, but in time"));
     for (enum backend b = USER; b < BACKENDS; b++)
         set_backend(b, ANSWERS);
     expect_search(clients[0], "after that");

@@ -8,10 +8,10 @@
 static void expect_idle_around_slow_reader(struct server *s, struct peer *a, uint64_t echo)
 {
     stop_reading(a);
-    size_t sent = say_until_blocked(a);
+    size_t sent = send_until_blocked(a);
     expect_idle(s, echo, "while its client does not read");
     resume_reading(a);
-    hear_long_text(a, sent);
+    receive_long_text(a, sent);
     expect_idle(s, echo, "when its client has caught up");
     hang_up(a);
     expect_idle(s, echo, "with no client, after pending output has drained");
@@ -21,11 +21,11 @@ static void expect_idle_around_search(uint64_t echo)
 {
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s);
-    say(a, "search first\n");
-    hear(a, "first user query stock\n");
+    send_text(a, "search first\n");
+    receive_text(a, "first user query stock\n");
     expect_idle(s, echo, "after a search");
     set_backend(STOCK, HOLDS);
-    say(a, "search again\n");
+    send_text(a, "search again\n");
     wait_for_calls(s, STOCK, 1);
     set_calls_held(true);
     expect_idle(s, echo, "while a backend call is pending");
@@ -41,11 +41,11 @@ static void expect_idle_after_half_close(uint64_t echo)
     stop_reading(b);
     char *text = long_text(MANY_BYTES);
     size_t sent = send_while_frozen(s, b, text, MANY_BYTES);
-    finish_saying(b);
+    send_fin(b);
     thaw(s);
     expect_idle(s, echo, "while its client does not read, and has half-closed");
     resume_reading(b);
-    hear_bytes(b, text, sent);
+    receive_bytes(b, text, sent);
     free(text);
 }
 
@@ -72,7 +72,7 @@ DEFINE_SHARED_CHECK(
 static uint64_t measure_echoes(struct server *s, struct peer *p, int echoes)
 {
     uint64_t before = cpu_time(s);
-    say_and_hear(p, "hello\n", echoes);
+    send_and_receive(p, "hello\n", echoes);
     return (cpu_time(s) - before) / (uint64_t)echoes;
 }
 
@@ -93,7 +93,7 @@ DEFINE_SHARED_CHECK(
         servers[i] = start_server(.descriptors = MAX_DESCRIPTORS);
         share_one_cpu(servers[i]);
         peers[i] = connect_to(servers[i]);
-        say_and_hear(peers[i], "hello\n", ECHOES);
+        send_and_receive(peers[i], "hello\n", ECHOES);
     }
     asked("the second server gets more clients, which send nothing:");
     connect_many(servers[1], NULL, count);
@@ -112,7 +112,7 @@ DEFINE_SHARED_CHECK(
 
 DEFINE_SHARED_CHECK(price, .needs = "pieces",
                     .hint = "For your information: what 1,000 clients at once cost.",
-                    .by_hand = "make test CHECK=price", .only_when_asked = true)
+                    .by_hand = "make test CHECK=price", .only_on_request = true)
 {
     enum { CLIENTS = 1000 };
     struct server *s = start_server();
@@ -137,7 +137,7 @@ DEFINE_SHARED_CHECK(price, .needs = "pieces",
 /* CPU time per echo for several numbers of idle clients. 900: select holds no more. */
 DEFINE_SHARED_CHECK(idle_cost, .needs = "crowd",
                     .hint = "For your information: what idle clients cost the busy ones.",
-                    .by_hand = "make test CHECK=idle_cost", .only_when_asked = true)
+                    .by_hand = "make test CHECK=idle_cost", .only_on_request = true)
 {
     enum { ROUNDS = 10, ECHOES = 100 };
     static const int idle[] = {0, 100, 300, 900};

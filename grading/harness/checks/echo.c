@@ -17,13 +17,13 @@ DEFINE_SHARED_CHECK(
     while (port_of(s) >> 8 == (port_of(s) & 0xff)) /* correct even without ntohs() */
         s = start_server();
     struct peer *a = connect_with_nc(s);
-    say(a, "hello, server\n");
-    hear(a, "hello, server\n");
+    send_text(a, "hello, server\n");
+    receive_text(a, "hello, server\n");
     hang_up(a);
     wait_asleep(s);
     struct peer *b = connect_with_nc(s);
-    say(b, "hello again\n");
-    hear(b, "hello again\n");
+    send_text(b, "hello again\n");
+    receive_text(b, "hello again\n");
 }
 
 DEFINE_SHARED_CHECK(
@@ -38,8 +38,8 @@ DEFINE_SHARED_CHECK(
     struct peer *c = connect_to(s);
     static const char *const pieces[] = {"one", " two", "\n", "three\nfour\n", "f", "ive"};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-        say(c, pieces[i]);
-        hear(c, pieces[i]);
+        send_text(c, pieces[i]);
+        receive_text(c, pieces[i]);
     }
 }
 
@@ -55,8 +55,8 @@ DEFINE_SHARED_CHECK(
     for (int i = 0; i < 512; i++)
         bytes[i] = (char)i;
     bytes[512] = '\n';
-    say_bytes(c, bytes, sizeof bytes);
-    hear_bytes(c, bytes, sizeof bytes);
+    send_bytes(c, bytes, sizeof bytes);
+    receive_bytes(c, bytes, sizeof bytes);
 }
 
 /* More than any buffer holds has arrived, and nothing follows: edge-triggered epoll reports it only
@@ -70,7 +70,7 @@ static void expect_all_read_at_once(void)
     size_t sent = send_while_frozen(s, c, text, MORE_THAN_A_BUFFER);
     wait_to_be_read(s, c, sent);
     thaw(s);
-    hear_bytes(c, text, sent);
+    receive_bytes(c, text, sent);
     free(text);
 }
 
@@ -85,8 +85,8 @@ DEFINE_SHARED_CHECK(
     struct server *s = start_server();
     struct peer *c = connect_to(s);
     char *text = long_text(SIZE);
-    say_bytes(c, text, SIZE);
-    hear_bytes(c, text, SIZE);
+    send_bytes(c, text, SIZE);
+    receive_bytes(c, text, SIZE);
     free(text);
     expect_all_read_at_once();
     if (!trusts_short_counts) /* for those that do, short_sends has tested it */
@@ -108,12 +108,12 @@ DEFINE_SHARED_CHECK(
     expect_delayed_echo(s, MANY_BYTES, true); /* or in the server itself */
 
     struct peer *b = connect_to(s);
-    finish_saying(b);
-    hear_end(b);
+    send_fin(b);
+    receive_eof(b);
 
     struct peer *c = connect_with_nc(s);
-    say(c, "last words");
-    finish_saying(c);
-    hear(c, "last words");
-    hear_end(c);
+    send_text(c, "last words");
+    send_fin(c);
+    receive_text(c, "last words");
+    receive_eof(c);
 }

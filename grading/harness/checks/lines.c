@@ -15,32 +15,32 @@ DEFINE_SHARED_CHECK(
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);
-    say(a, "two");
+    send_text(a, "two");
     wait_asleep(s); /* it has received that, and no more */
-    say(a, " pieces\n");
-    hear(a, "two pieces\n");
-    say(a, "three\nlines\nin");
-    hear(a, "three\nlines\n");
-    say(a, " one\n\n");
-    hear(a, "in one\n\n");
-    say(a, "search\nsearching\n search\nSearch me\n");
-    hear(a, "search\nsearching\n search\nSearch me\n");
-    say(a, "sea");
+    send_text(a, " pieces\n");
+    receive_text(a, "two pieces\n");
+    send_text(a, "three\nlines\nin");
+    receive_text(a, "three\nlines\n");
+    send_text(a, " one\n\n");
+    receive_text(a, "in one\n\n");
+    send_text(a, "search\nsearching\n search\nSearch me\n");
+    receive_text(a, "search\nsearching\n search\nSearch me\n");
+    send_text(a, "sea");
     wait_asleep(s);
-    say(a, "rch in pieces\nand more\n");
-    hear(a, "error: no backends\nand more\n");
+    send_text(a, "rch in pieces\nand more\n");
+    receive_text(a, "error: no backends\nand more\n");
     char *longest = line_of('x', MAX_LINE);
-    say(a, longest);
-    hear(a, longest);
-    say_bytes(a, longest, MAX_LINE);
+    send_text(a, longest);
+    receive_text(a, longest);
+    send_bytes(a, longest, MAX_LINE);
     wait_asleep(s);
-    say(a, "\n");
-    hear(a, longest);
-    say(a, "an end without a newline");
+    send_text(a, "\n");
+    receive_text(a, longest);
+    send_text(a, "an end without a newline");
     wait_asleep(s); /* text and FIN at once are for half_close */
-    finish_saying(a);
-    hear(a, "an end without a newline");
-    hear_end(a);
+    send_fin(a);
+    receive_text(a, "an end without a newline");
+    receive_eof(a);
 }
 
 /* The client sends much more after the message, and must not get a reset, which could discard the
@@ -49,14 +49,14 @@ static void send_more_after_long_line(struct server *s)
 {
     enum { MORE = 1024 * 1024 };
     struct peer *a = connect_to(s);
-    say(a, "before\n");
-    say(a, line_of('x', MAX_LINE + 1));
-    hear(a, "before\nerror: line too long\n");
-    hear_end(a);
+    send_text(a, "before\n");
+    send_text(a, line_of('x', MAX_LINE + 1));
+    receive_text(a, "before\nerror: line too long\n");
+    receive_eof(a);
     char *text = long_text(MORE);
-    say_bytes(a, text, MORE);
+    send_bytes(a, text, MORE);
     free(text);
-    finish_saying(a);
+    send_fin(a);
 }
 
 /* No newline ever arrives. */
@@ -64,16 +64,16 @@ static void send_unterminated_long_lines(struct server *s)
 {
     struct peer *b = connect_to(s);
     char *text = line_of('y', 16 * MAX_LINE);
-    say_bytes(b, text, 16 * MAX_LINE);
-    hear(b, "error: line too long\n");
-    hear_end(b);
+    send_bytes(b, text, 16 * MAX_LINE);
+    receive_text(b, "error: line too long\n");
+    receive_eof(b);
     hang_up(b);
 
     struct peer *c = connect_to(s);
-    say_bytes(c, text, MAX_LINE + 1);
-    finish_saying(c);
-    hear(c, "error: line too long\n");
-    hear_end(c);
+    send_bytes(c, text, MAX_LINE + 1);
+    send_fin(c);
+    receive_text(c, "error: line too long\n");
+    receive_eof(c);
 }
 
 /* The answers to the lines before it are sent first. */
@@ -81,12 +81,12 @@ static void send_long_line_after_search(struct server *s)
 {
     set_backend(USER, HOLDS);
     struct peer *d = connect_to(s);
-    say(d, "search shoes\n");
-    say(d, line_of('z', MAX_LINE + 1));
+    send_text(d, "search shoes\n");
+    send_text(d, line_of('z', MAX_LINE + 1));
     wait_for_calls(s, USER, 1);
     release_all(USER);
-    hear(d, "shoes user query stock\nerror: line too long\n");
-    hear_end(d);
+    receive_text(d, "shoes user query stock\nerror: line too long\n");
+    receive_eof(d);
     hang_up(d);
 }
 
@@ -95,12 +95,12 @@ static void send_long_line_behind_output(struct server *s)
 {
     struct peer *e = connect_small(s);
     stop_reading(e);
-    size_t sent = say_until_blocked(e);
+    size_t sent = send_until_blocked(e);
     resume_reading(e);
-    hear_long_text(e, sent);
-    say_bytes(e, line_of('y', MAX_LINE + 1), MAX_LINE + 1);
-    hear(e, "error: line too long\n");
-    hear_end(e);
+    receive_long_text(e, sent);
+    send_bytes(e, line_of('y', MAX_LINE + 1), MAX_LINE + 1);
+    receive_text(e, "error: line too long\n");
+    receive_eof(e);
     reset(e);
 }
 
@@ -123,6 +123,6 @@ DEFINE_SHARED_CHECK(
     send_long_line_after_search(s);
     send_long_line_behind_output(s);
     expect_descriptors(s, before, "as many as before those clients connected");
-    say(other, "still there?\n");
-    hear(other, "still there?\n");
+    send_text(other, "still there?\n");
+    receive_text(other, "still there?\n");
 }

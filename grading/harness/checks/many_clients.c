@@ -27,20 +27,20 @@ DEFINE_SHARED_CHECK(
         clients[i] = connect_to(s);
     for (int i = 0; i < CLIENTS; i++) {
         fill_text(text, (size_t)i * SIZE, SIZE);
-        say_bytes(clients[i], text, SIZE);
+        send_bytes(clients[i], text, SIZE);
     }
     thaw(s);
     for (int round = 0; round < 3; round++)
         for (int i = 0; i < CLIENTS; i++) {
             fill_text(text, (size_t)i * SIZE, SIZE);
-            hear_bytes(clients[i], text, SIZE);
-            say_bytes(clients[i], text, SIZE);
+            receive_bytes(clients[i], text, SIZE);
+            send_bytes(clients[i], text, SIZE);
         }
     for (int i = 0; i < CLIENTS; i++) {
         fill_text(text, (size_t)i * SIZE, SIZE);
-        finish_saying(clients[i]);
-        hear_bytes(clients[i], text, SIZE);
-        hear_end(clients[i]);
+        send_fin(clients[i]);
+        receive_bytes(clients[i], text, SIZE);
+        receive_eof(clients[i]);
     }
 }
 
@@ -56,11 +56,11 @@ DEFINE_SHARED_CHECK(
     struct peer *clients[3];
     for (int i = 0; i < 3; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
-        hear(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
     }
     stop_reading(clients[0]);
-    say_until_blocked(clients[0]);
+    send_until_blocked(clients[0]);
     expect_processes(s, 1, "one process for all clients");
     expect_threads(s, 1, "one thread for all clients");
 }
@@ -98,11 +98,11 @@ DEFINE_SHARED_CHECK(
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < count; i++) {
             snprintf(line, sizeof line, "client %d, round %d\n", i, round);
-            say(clients[i], line);
+            send_text(clients[i], line);
         }
         for (int i = 0; i < count; i++) {
             snprintf(line, sizeof line, "client %d, round %d\n", i, round);
-            hear(clients[i], line);
+            receive_text(clients[i], line);
         }
     }
     free(clients);

@@ -42,7 +42,7 @@ DEFINE_SHARED_CHECK(
     /* The server is sending to a client that does not read, and now resets. */
     struct peer *c = connect_to(s);
     stop_reading(c);
-    say_until_blocked(c);
+    send_until_blocked(c);
     reset(c);
     if (was_idle)
         expect_idle(s, ECHO_NANOSECONDS, "after a client that was not reading has reset");
@@ -65,9 +65,9 @@ static void expect_separate_buffers(struct server *s)
     thaw(s);
     size_t sent_by_c = send_while_frozen(s, c, stars, MANY_BYTES);
     thaw(s);
-    hear_bytes(c, stars, sent_by_c);
+    receive_bytes(c, stars, sent_by_c);
     resume_reading(b);
-    hear_bytes(b, text, sent_by_b);
+    receive_bytes(b, text, sent_by_b);
     free(text);
     free(stars);
 }
@@ -100,18 +100,18 @@ DEFINE_SHARED_CHECK(
     expect_service(s);
     struct peer *b = connect_to(s);
     stop_reading(b);
-    size_t sent = say_until_blocked(b);
+    size_t sent = send_until_blocked(b);
     expect_service(s);
     char *stars = star_lines(SIZE); /* must not end up where the output for B waits */
     struct peer *c = connect_to(s);
-    say_bytes(c, stars, SIZE);
-    hear_bytes(c, stars, SIZE);
+    send_bytes(c, stars, SIZE);
+    receive_bytes(c, stars, SIZE);
     free(stars);
     hang_up(c);
     resume_reading(b);
-    hear_long_text(b, sent);
-    say(a, "at last\n");
-    hear(a, "at last\n");
+    receive_long_text(b, sent);
+    send_text(a, "at last\n");
+    receive_text(a, "at last\n");
     expect_separate_buffers(start_server(.faults = "small_buffers"));
 }
 
@@ -128,33 +128,33 @@ DEFINE_SHARED_CHECK(
     const uint64_t bound = (without_valgrind ? 4 : 1) * 1024 * 1024;
     struct server *s = start_server();
     struct peer *b = connect_to(s);
-    say(b, "before\n");
-    hear(b, "before\n");
+    send_text(b, "before\n");
+    receive_text(b, "before\n");
     wait_asleep(s);
     uint64_t before = memory_of(s);
     struct peer *a = connect_to(s);
     stop_reading(a);
-    size_t sent = say_until_blocked(a);
+    size_t sent = send_until_blocked(a);
     uint64_t more = memory_of(s) - before;
     if (sent >= 64 * 1024 * 1024 || (more > bound && more < UINT64_MAX / 2))
         fail_check(s, "no more reading from a client that is about 64 KiB behind",
                    "it read %zu bytes, and its memory grew by %llu KiB", sent,
                    (unsigned long long)more / 1024);
-    say(b, "meanwhile\n");
-    hear(b, "meanwhile\n");
+    send_text(b, "meanwhile\n");
+    receive_text(b, "meanwhile\n");
     resume_reading(a);
-    hear_long_text(a, sent);
-    say(a, "on we go\n");
-    hear(a, "on we go\n");
+    receive_long_text(a, sent);
+    send_text(a, "on we go\n");
+    receive_text(a, "on we go\n");
     /* Behind again, and with a half-close: the pending output must still be sent, and then FIN. */
     stop_reading(a);
-    sent = say_until_blocked(a);
-    finish_saying(a);
-    say(b, "and again\n");
-    hear(b, "and again\n");
+    sent = send_until_blocked(a);
+    send_fin(a);
+    send_text(b, "and again\n");
+    receive_text(b, "and again\n");
     resume_reading(a);
-    hear_long_text(a, sent);
-    hear_end(a);
+    receive_long_text(a, sent);
+    receive_eof(a);
 }
 
 /* The fault makes one client's input endless. The others are several, since a server may distribute
@@ -174,17 +174,17 @@ DEFINE_SHARED_CHECK(
     for (int i = 0; i < OTHERS; i++)
         others[i] = connect_and_greet(s);
     struct peer *e = connect_to(s);
-    say(e, "more and more, and never an end\n");
+    send_text(e, "more and more, and never an end\n");
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < OTHERS; i++)
-            say(others[i], "and I?\n");
+            send_text(others[i], "and I?\n");
         for (int i = 0; i < OTHERS; i++)
-            hear(others[i], "and I?\n");
+            receive_text(others[i], "and I?\n");
     }
     for (int i = 0; i < OTHERS; i++) {
         struct peer *newcomer = connect_to(s);
-        say(newcomer, "and a newcomer?\n");
-        hear(newcomer, "and a newcomer?\n");
+        send_text(newcomer, "and a newcomer?\n");
+        receive_text(newcomer, "and a newcomer?\n");
         hang_up(newcomer);
     }
 }

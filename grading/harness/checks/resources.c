@@ -27,7 +27,7 @@ DEFINE_SHARED_CHECK(
     }
     struct peer *p = connect_to(s); /* leaves while output for it is pending */
     stop_reading(p);
-    say_until_blocked(p);
+    send_until_blocked(p);
     reset(p);
     expect_descriptors(s, before, "as many as after the first client had left");
     expect_closed_once(s);
@@ -38,8 +38,8 @@ static int count_served(struct peer *const *clients, int n)
 {
     int served = 0;
     for (int i = 0; i < n; i++)
-        if (heard(clients[i]) > 0) {
-            hear(clients[i], "hello\n");
+        if (unread_bytes(clients[i]) > 0) {
+            receive_text(clients[i], "hello\n");
             served++;
         }
     return served;
@@ -64,7 +64,7 @@ DEFINE_SHARED_CHECK(
     freeze(s); /* all have connected before the server can close the first */
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "hello\n");
+        send_text(clients[i], "hello\n");
     }
     thaw(s);
     if (was_idle)
@@ -75,8 +75,8 @@ DEFINE_SHARED_CHECK(
         fail_check(s, "service for as many clients as there are descriptors",
                    "%d of %d clients served", served, CLIENTS);
     if (searches && count_descriptors(s) == LIMIT) {
-        say(clients[0], "search without a descriptor\n");
-        hear(clients[0], "error: user backend failed\n");
+        send_text(clients[0], "search without a descriptor\n");
+        receive_text(clients[0], "error: user backend failed\n");
     }
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
@@ -93,24 +93,24 @@ static void use_slow_readers(struct server *s)
     struct peer *e = connect_and_greet(s);
     struct peer *f = connect_and_greet(s);
     stop_reading(e);
-    size_t sent = say_until_blocked(e);
+    size_t sent = send_until_blocked(e);
     resume_reading(e);
-    hear_long_text(e, sent);
+    receive_long_text(e, sent);
     stop_reading(e);
-    say_until_blocked(e);
+    send_until_blocked(e);
     reset(e);
     stop_reading(f);
-    say_until_blocked(f);
+    send_until_blocked(f);
 }
 
 static void search_with_and_without_stock(struct server *s, struct peer *c)
 {
     set_backend(STOCK, REFUSES);
-    say(c, "search in vain\nand on\n");
-    hear(c, "error: stock backend failed\nand on\n");
+    send_text(c, "search in vain\nand on\n");
+    receive_text(c, "error: stock backend failed\nand on\n");
     set_backend(STOCK, ANSWERS);
-    say(c, "search again\n");
-    hear(c, "again user query stock\n");
+    send_text(c, "search again\n");
+    receive_text(c, "again user query stock\n");
     wait_reading_from(s, c);
 }
 
@@ -122,15 +122,15 @@ DEFINE_SHARED_CHECK(
                "# in a second terminal, then press Ctrl-C in the first:\n"
                "seq 5000 | nc -N 127.0.0.1 9000 | tail -n 1")
 {
-    struct server *s = start_server(.under = MEMCHECK, .backends = searches);
+    struct server *s = start_server(.tool = MEMCHECK, .backends = searches);
     struct peer *a = connect_to(s);
     enum { SIZE = 300 * 64 };
     char *text = long_text(SIZE);
-    say_bytes(a, text, SIZE);
-    hear_bytes(a, text, SIZE);
+    send_bytes(a, text, SIZE);
+    receive_bytes(a, text, SIZE);
     free(text);
-    finish_saying(a);
-    hear_end(a);
+    send_fin(a);
+    receive_eof(a);
     struct peer *b = connect_and_greet(s);
     reset(b);
     struct peer *c = connect_and_greet(s);

@@ -9,12 +9,12 @@
 static void search_with_any_words(struct server *s)
 {
     struct peer *b = connect_with_nc(s);
-    say(b, "search red shoes\n");
-    hear(b, "red shoes user query stock\n");
-    say(b, "search \n");
-    hear(b, " user query stock\n");
-    say(b, "search  two spaces, and a search inside\n");
-    hear(b, " two spaces, and a search inside user query stock\n");
+    send_text(b, "search red shoes\n");
+    receive_text(b, "red shoes user query stock\n");
+    send_text(b, "search \n");
+    receive_text(b, " user query stock\n");
+    send_text(b, "search  two spaces, and a search inside\n");
+    receive_text(b, " two spaces, and a search inside user query stock\n");
     if (calls_at(USER) != 3 || calls_at(QUERY) != 3 || calls_at(STOCK) != 3)
         fail_check(s, "one connection to each backend per search: 3 to each by now",
                    "%d to the user backend, %d to query, %d to stock", calls_at(USER),
@@ -26,20 +26,20 @@ static void search_with_any_words(struct server *s)
 static void search_at_the_limits(struct server *s)
 {
     struct peer *c = connect_to(s);
-    say(c, "search without a newline");
-    finish_saying(c);
-    hear(c, "without a newline user query stock");
-    hear_end(c);
+    send_text(c, "search without a newline");
+    send_fin(c);
+    receive_text(c, "without a newline user query stock");
+    receive_eof(c);
 
     struct peer *d = connect_to(s);
     char *longest = line_of('x', MAX_LINE);
     set_answer(STOCK, longest, MAX_LINE + 1);
-    say(d, "search the longest answer\n");
-    hear(d, longest);
+    send_text(d, "search the longest answer\n");
+    receive_text(d, longest);
     set_backend(STOCK, ANSWERS);
     static const char bytes[] = "search \0\1\xff\n", back[] = "\0\1\xff user query stock\n";
-    say_bytes(d, bytes, sizeof bytes - 1);
-    hear_bytes(d, back, sizeof back - 1);
+    send_bytes(d, bytes, sizeof bytes - 1);
+    receive_bytes(d, back, sizeof back - 1);
 }
 
 DEFINE_SHARED_CHECK(
@@ -52,8 +52,8 @@ DEFINE_SHARED_CHECK(
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);
-    say(a, "search nobody\n");
-    hear(a, "error: no backends\n");
+    send_text(a, "search nobody\n");
+    receive_text(a, "error: no backends\n");
 
     s = start_server(.backends = true);
     search_with_any_words(s);
@@ -63,8 +63,8 @@ DEFINE_SHARED_CHECK(
 static void expect_silence(struct server *s, struct peer *a, const char *expected)
 {
     wait_asleep(s);
-    if (heard(a) > 0)
-        fail_check(s, expected, "%zu more bytes", heard(a));
+    if (unread_bytes(a) > 0)
+        fail_check(s, expected, "%zu more bytes", unread_bytes(a));
 }
 
 DEFINE_SHARED_CHECK(
@@ -77,27 +77,27 @@ DEFINE_SHARED_CHECK(
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s), *b = connect_to(s);
     set_backend(USER, HOLDS);
-    say(a, "at once\nsearch one\nafter one\nsearch two\nafter two\n");
-    hear(a, "at once\n");
+    send_text(a, "at once\nsearch one\nafter one\nsearch two\nafter two\n");
+    receive_text(a, "at once\n");
     wait_for_calls(s, USER, 1);
-    say(b, "meanwhile\n");
-    hear(b, "meanwhile\n");
+    send_text(b, "meanwhile\n");
+    receive_text(b, "meanwhile\n");
     expect_silence(s, a, "nothing for client A while its first search is pending");
     release(USER, "one");
-    hear(a, "one user query stock\nafter one\n");
+    receive_text(a, "one user query stock\nafter one\n");
     wait_for_calls(s, USER, 1);
     expect_silence(s, a, "nothing for client A while its second search is pending");
     release(USER, "two");
-    hear(a, "two user query stock\nafter two\n");
+    receive_text(a, "two user query stock\nafter two\n");
     set_backend(USER, ANSWERS);
 
     /* Many in one piece, and pending answers after a half-close. */
     struct peer *c = connect_to(s);
-    say(c, "search 1\n2\nsearch 3\nsearch 4\n5\nsearch 6\n7\n8\nsearch 9");
-    finish_saying(c);
-    hear(c, "1 user query stock\n2\n3 user query stock\n4 user query stock\n5\n"
-            "6 user query stock\n7\n8\n9 user query stock");
-    hear_end(c);
+    send_text(c, "search 1\n2\nsearch 3\nsearch 4\n5\nsearch 6\n7\n8\nsearch 9");
+    send_fin(c);
+    receive_text(c, "1 user query stock\n2\n3 user query stock\n4 user query stock\n5\n"
+                    "6 user query stock\n7\n8\n9 user query stock");
+    receive_eof(c);
 }
 
 enum { SEARCHING = 3, ECHOING = 6 };
@@ -111,14 +111,14 @@ static void hold_searches_at(struct server *s, enum backend b, enum backend_mode
         snprintf(line, sizeof line, "search %s %d\n", backend_names[b], i);
         if (i == SEARCHING - 1)
             wait_for_calls(s, b, 1); /* the last search begins while another is in flight */
-        say(searching[i], line);
+        send_text(searching[i], line);
     }
     expect_echoes_while_held(s, echoing, ECHOING);
     set_backend(b, ANSWERS);
     release_all(b);
     for (int i = 0; i < SEARCHING; i++) {
         snprintf(words, sizeof words, "%s %d", backend_names[b], i);
-        hear(searching[i], answer_to(words));
+        receive_text(searching[i], answer_to(words));
     }
 }
 
@@ -165,7 +165,7 @@ DEFINE_SHARED_CHECK(
     freeze(s); /* a call has one second, which must not pass while the others still send */
     for (int i = 0; i < CLIENTS; i++) {
         snprintf(text, sizeof text, "search number %d\n", i);
-        say(clients[i], text);
+        send_text(clients[i], text);
     }
     double begin = now();
     thaw(s);
@@ -174,7 +174,7 @@ DEFINE_SHARED_CHECK(
         snprintf(text, sizeof text, "number %d", i);
         if (now() - begin < ANSWERS_SECONDS) {
             release(USER, text);
-            hear(clients[i], answer_to(text));
+            receive_text(clients[i], answer_to(text));
         } else {
             expect_error(clients[i], USER, "timed out");
         }

@@ -17,15 +17,15 @@ void expect_search(struct peer *p, const char *words)
 {
     char line[MAX_LINE + 2];
     snprintf(line, sizeof line, "search %s\n", words);
-    say(p, line);
-    hear(p, answer_to(words));
+    send_text(p, line);
+    receive_text(p, answer_to(words));
 }
 
 void expect_error(struct peer *p, enum backend b, const char *what)
 {
     char line[80];
     snprintf(line, sizeof line, "error: %s backend %s\n", backend_names[b], what);
-    hear(p, line);
+    receive_text(p, line);
 }
 
 char *line_of(char letter, size_t size)
@@ -42,12 +42,12 @@ void expect_echoes_while_held(struct server *s, struct peer *const *clients, int
 {
     set_calls_held(true);
     for (int i = 0; i < n; i++) {
-        say(clients[i], "meanwhile\n");
-        hear(clients[i], "meanwhile\n");
+        send_text(clients[i], "meanwhile\n");
+        receive_text(clients[i], "meanwhile\n");
     }
     struct peer *newcomer = connect_to(s);
-    say(newcomer, "a newcomer\n");
-    hear(newcomer, "a newcomer\n");
+    send_text(newcomer, "a newcomer\n");
+    receive_text(newcomer, "a newcomer\n");
     hang_up(newcomer);
     expect_loops_waiting(s);
     set_calls_held(false);

@@ -9,8 +9,8 @@ bool one_at_a_time, trusts_short_counts, searches;
 
 void greet(struct peer *p)
 {
-    say(p, "hello\n");
-    hear(p, "hello\n");
+    send_text(p, "hello\n");
+    receive_text(p, "hello\n");
 }
 
 struct peer *connect_and_greet(struct server *s)
@@ -24,7 +24,7 @@ size_t send_while_frozen(struct server *s, struct peer *p, const char *text, siz
 {
     wait_asleep(s);
     freeze(s);
-    return say_what_fits(p, text, size);
+    return send_what_fits(p, text, size);
 }
 
 void expect_delayed_echo(struct server *s, size_t size, bool half_close)
@@ -34,14 +34,14 @@ void expect_delayed_echo(struct server *s, size_t size, bool half_close)
     char *text = long_text(size);
     size_t sent = send_while_frozen(s, a, text, size);
     if (half_close)
-        finish_saying(a);
+        send_fin(a);
     stop_reading(a);
     thaw(s);
     wait_asleep(s);
     resume_reading(a);
-    hear_bytes(a, text, sent);
+    receive_bytes(a, text, sent);
     if (half_close)
-        hear_end(a);
+        receive_eof(a);
     free(text);
 }
 
@@ -49,8 +49,8 @@ void expect_service(struct server *s)
 {
     wait_asleep(s); /* a server that the last client has killed must not serve the next one first */
     struct peer *p = connect_to(s);
-    say(p, "still there?\n");
-    hear(p, "still there?\n");
+    send_text(p, "still there?\n");
+    receive_text(p, "still there?\n");
     hang_up(p);
 }
 
@@ -66,7 +66,7 @@ uint64_t cost_of_echo(struct server *s, struct peer *p)
 {
     enum { ECHOES = 50 };
     uint64_t before = cpu_time(s);
-    say_and_hear(p, "hello\n", ECHOES);
+    send_and_receive(p, "hello\n", ECHOES);
     uint64_t echo = (cpu_time(s) - before) / ECHOES + 1;
     asked("an echo uses %.4f ms of CPU time; up to ten times that is idle", (double)echo / 1e6);
     return echo;

@@ -41,7 +41,7 @@ static void expect_count_of_sent_bytes(void)
     free(text);
     wait_to_be_read(s, c, MANY_BYTES / 3);
     thaw(s);
-    requested += say_until_blocked(c);
+    requested += send_until_blocked(c);
     wait_asleep(s);
     bool in_send = is_sending(s);
     freeze(s);
@@ -64,20 +64,20 @@ static void stop_with_idle_client(void)
     enum { SIZE = 960 }; /* more than an exit status could carry */
     struct server *s = start_server();
     struct peer *a = connect_to(s);
-    say(a, "one, two,\n");
-    hear(a, "one, two,\n");
-    say(a, "three\n");
-    hear(a, "three\n");
+    send_text(a, "one, two,\n");
+    receive_text(a, "one, two,\n");
+    send_text(a, "three\n");
+    receive_text(a, "three\n");
     hang_up(a);
     wait_asleep(s);
     struct peer *b = connect_to(s);
     char *text = long_text(SIZE);
-    say_bytes(b, text, SIZE);
-    hear_bytes(b, text, SIZE);
+    send_bytes(b, text, SIZE);
+    receive_bytes(b, text, SIZE);
     free(text);
     wait_reading_from(s, b);
     expect_summary_line(s, stop_server(s, SIGINT), 2, 976);
-    hear_eof_or_reset(b);
+    receive_eof_or_reset(b);
 }
 
 /* Connects a client to a server that the fault stops at a certain moment. `leaves`: the moment
@@ -124,15 +124,15 @@ static void stop_with_several_clients(void)
     struct peer *clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "five of us\n");
-        hear(clients[i], "five of us\n");
+        send_text(clients[i], "five of us\n");
+        receive_text(clients[i], "five of us\n");
     }
     hang_up(clients[0]);
     for (int i = 1; i < CLIENTS; i++)
         wait_reading_from(s, clients[i]);
     expect_summary_line(s, stop_server(s, SIGTERM), CLIENTS, 55);
     for (int i = 1; i < CLIENTS; i++)
-        hear_eof_or_reset(clients[i]);
+        receive_eof_or_reset(clients[i]);
 }
 
 DEFINE_SHARED_CHECK(

@@ -16,10 +16,10 @@ DEFINE_SHARED_CHECK(
     struct server *s = start_server(.faults = "eintr=2");
     for (int i = 0; i < 2; i++) {
         struct peer *c = connect_to(s);
-        say(c, "hello,\n");
-        hear(c, "hello,\n");
-        say(c, "server\n");
-        hear(c, "server\n");
+        send_text(c, "hello,\n");
+        receive_text(c, "hello,\n");
+        send_text(c, "server\n");
+        receive_text(c, "server\n");
         hang_up(c);
     }
     if (!searches)
@@ -32,8 +32,8 @@ DEFINE_SHARED_CHECK(
     s = start_server(.faults = "eintr=2", .backends = true);
     struct peer *c = connect_to(s);
     for (int i = 0; i < 3; i++) {
-        say(c, "search on\n");
-        hear(c, "on user query stock\n");
+        send_text(c, "search on\n");
+        receive_text(c, "on user query stock\n");
     }
 }
 
@@ -56,11 +56,11 @@ DEFINE_SHARED_CHECK(short_sends, .needs = "pieces",
     struct peer *c = connect_to(s);
     enum { SIZE = 60 * 64 };
     char *text = long_text(SIZE);
-    say_bytes(c, text, SIZE);
-    hear_bytes(c, text, SIZE);
+    send_bytes(c, text, SIZE);
+    receive_bytes(c, text, SIZE);
     free(text);
-    say(c, "and no byte more\n");
-    hear(c, "and no byte more\n");
+    send_text(c, "and no byte more\n");
+    receive_text(c, "and no byte more\n");
 }
 
 /* A backend call with a timeout fails with EINTR as well, in any thread, without any handler. */
@@ -71,14 +71,14 @@ static void stop_during_backend_calls(void)
     struct peer *a = connect_to(s);
     for (enum backend b = USER; b < BACKENDS; b++) {
         set_backend(b, HOLDS);
-        say(a, "search on\n");
+        send_text(a, "search on\n");
         wait_for_calls(s, b, 1);
         wait_asleep(s);
         freeze(s);
         thaw(s);
         wait_asleep(s);
         release(b, requests[b]);
-        hear(a, "on user query stock\n");
+        receive_text(a, "on user query stock\n");
         set_backend(b, ANSWERS);
     }
 }
@@ -93,18 +93,18 @@ DEFINE_SHARED_CHECK(
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);
-    say(a, "before\n");
-    hear(a, "before\n");
+    send_text(a, "before\n");
+    receive_text(a, "before\n");
     struct peer *b = connect_to(s);
     wait_asleep(s);
     freeze(s); /* and nothing else: the call in which it waits fails with EINTR */
     thaw(s);
     wait_asleep(s);
     freeze(s);
-    say(a, "during\n");
+    send_text(a, "during\n");
     reset(b);
     thaw(s);
-    hear(a, "during\n");
+    receive_text(a, "during\n");
     expect_service(s);
     if (searches)
         stop_during_backend_calls();

@@ -20,7 +20,7 @@ static void leave_during_search(struct server *s, enum backend b, bool by_reset,
     bool in_batch = when == BATCH_LEAVE_FIRST || when == BATCH_ANSWER_FIRST;
     struct peer *a = connect_to(s);
     set_backend(b, HOLDS);
-    say(a, "search for somebody who leaves\n");
+    send_text(a, "search for somebody who leaves\n");
     wait_for_calls(s, b, 1);
     wait_asleep(s);
     if (in_batch)
@@ -46,8 +46,8 @@ static void leave_during_search(struct server *s, enum backend b, bool by_reset,
     set_backend(b, ANSWERS);
     release_late(b);
     expect_searches_finished(s);
-    say(newcomer, "I am somebody else\n");
-    hear(newcomer, "I am somebody else\n");
+    send_text(newcomer, "I am somebody else\n");
+    receive_text(newcomer, "I am somebody else\n");
     expect_search(newcomer, "somebody else");
     hang_up(newcomer);
     wait_asleep(s); /* it is freed before the next connects: which memory is reused is certain */
@@ -78,10 +78,10 @@ static void expect_idle_after_leaving(struct server *s, uint64_t echo)
     set_backend(STOCK, HOLDS);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         struct peer *b = connect_to(s);
-        say(b, "search and leave\n");
+        send_text(b, "search and leave\n");
         wait_for_calls(s, STOCK, 1);
         if (ways[i].half_close)
-            finish_saying(b);
+            send_fin(b);
         wait_asleep(s);
         if (ways[i].reset)
             reset(b);
@@ -117,7 +117,7 @@ DEFINE_SHARED_CHECK(
     expect_descriptors(s, before, "all clients that searched have left");
     expect_closed_once(s);
 
-    s = start_server(.backends = true, .under = MEMCHECK);
+    s = start_server(.backends = true, .tool = MEMCHECK);
     leave_in_all_ways(s);
     expect_clean_memory(s);
 }
@@ -131,8 +131,8 @@ static void stop_with_held_searches(enum backend b)
     set_backend(b, HOLDS);
     for (int i = 0; i < SEARCHERS; i++) {
         clients[i] = connect_to(s);
-        say(clients[i], "six\nsearch in flight\n");
-        hear(clients[i], "six\n");
+        send_text(clients[i], "six\nsearch in flight\n");
+        receive_text(clients[i], "six\n");
     }
     wait_for_calls(s, b, 1);
     struct ending e = stop_server(s, SIGTERM);
@@ -153,12 +153,12 @@ DEFINE_SHARED_CHECK(
 {
     stop_with_held_searches(USER);
     stop_with_held_searches(STOCK);
-    struct server *s = start_server(.backends = true, .under = MEMCHECK);
+    struct server *s = start_server(.backends = true, .tool = MEMCHECK);
     set_backend(QUERY, HOLDS);
     wait_asleep(s);
     freeze(s); /* more searches than can run at once, before the first begins */
     for (int i = 0; i < SEARCHERS; i++)
-        say(connect_to(s), "search in flight\n");
+        send_text(connect_to(s), "search in flight\n");
     thaw(s);
     wait_for_calls(s, QUERY, 1);
     expect_clean_memory(s);

@@ -10,7 +10,7 @@
 static void expect_usage(const char *const *argv)
 {
     struct server *s = start_server(.argv = argv, .may_fail_to_start = true);
-    struct ending e = ended(s);
+    struct ending e = wait_for_exit(s);
     if (e.by_signal || e.code != 2)
         fail_check(s, "exit status 2 for invalid arguments", "%s", describe_ending(s));
     if (strstr(e.err, "usage:") == NULL)
@@ -87,7 +87,7 @@ DEFINE_SHARED_CHECK(
     struct server *s =
         start_server(.argv = (const char *[]){text, NULL}, .may_fail_to_start = true);
     asked("a different program already listens on port %s", text);
-    struct ending e = ended(s);
+    struct ending e = wait_for_exit(s);
     if (strcmp(e.err, "server: bind: Address already in use\n") != 0)
         fail_check(s, "\"server: bind: Address already in use\\n\" on standard error", "%s",
                    quoted(e.err, strlen(e.err), 0));

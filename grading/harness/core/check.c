@@ -60,7 +60,7 @@ bool select_check(const char *name)
 void select_all_checks(void)
 {
     for (int i = 0; i < check_count; i++)
-        selected[i] = !checks[i].only_when_asked;
+        selected[i] = !checks[i].only_on_request;
 }
 
 bool is_selected(int number)

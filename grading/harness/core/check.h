@@ -12,7 +12,7 @@ struct check {
     const char *hint;     /* one sentence, shown when the check fails */
     const char *needs;    /* checks without which this one proves nothing: "pieces stop", or NULL */
     const char *by_hand;  /* commands, typed in the lab's directory, that show the same by hand */
-    bool only_when_asked; /* a long observation: runs only with --check */
+    bool only_on_request; /* a long observation: runs only with --check */
     void (*body)(void);
 };
 

@@ -30,13 +30,13 @@ static bool set_up_descriptors(const struct server_options *options, int out, in
         return false;
     close_range(3, ~0U, 0);
     struct rlimit limit = descriptors_given;
-    if (options->descriptors == MAX_DESCRIPTORS || options->taken > 0)
+    if (options->descriptors == MAX_DESCRIPTORS || options->first_free_fd > 0)
         limit.rlim_cur = limit.rlim_max;
     else if (options->descriptors > 0)
         limit.rlim_cur = limit.rlim_max = (rlim_t)options->descriptors;
     if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
         return false;
-    for (int fd = 3; fd < options->taken; fd++)
+    for (int fd = 3; fd < options->first_free_fd; fd++)
         if (dup2(0, fd) == -1)
             return false;
     return true;
@@ -48,7 +48,7 @@ static void set_up_environment(const struct server_options *options)
     unsetenv("FAULTS");
     unsetenv("VALGRIND_OPTS");
     /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
-    if (options->faults != NULL || options->under != HELGRIND)
+    if (options->faults != NULL || options->tool != HELGRIND)
         setenv("LD_PRELOAD", faults_library, 1);
     if (options->faults != NULL)
         setenv("FAULTS", options->faults, 1);
@@ -86,7 +86,7 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_DFL);
     set_up_environment(options);
-    for (const char *const *a = tools[options->under]; *a != NULL; a++)
+    for (const char *const *a = tools[options->tool]; *a != NULL; a++)
         argv[n++] = *a;
     argv[n++] = server_program;
     for (const char *const *a = options->argv; *a != NULL && n < MAX_ARGUMENTS - 1; a++)

@@ -6,15 +6,15 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum under { PLAIN, MEMCHECK, HELGRIND };
+enum tool { PLAIN, MEMCHECK, HELGRIND };
 
 struct server_options {
     char unused;             /* lets start_server() have no arguments */
-    enum under under;        /* the tool that it runs under; PLAIN: none */
+    enum tool tool;          /* the tool that it runs under; PLAIN: none */
     const char *faults;      /* see faults.c: "short_send=7,short_recv=100,eintr=2" */
     const char *const *argv; /* arguments instead of "0"; ends with NULL */
     int descriptors;        /* RLIMIT_NOFILE, soft and hard; MAX_DESCRIPTORS: as many as possible */
-    int taken;              /* /dev/null is open on all descriptors from 3 to below this one */
+    int first_free_fd;      /* /dev/null is open on all descriptors from 3 to below this one */
     bool may_fail_to_start; /* do not wait for "listening on" */
     bool backends;          /* labs 6 to 8: its arguments include the ports of the backends */
 };

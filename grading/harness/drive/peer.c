@@ -142,7 +142,7 @@ struct peer *new_peer(struct server *s)
     return p;
 }
 
-void finish_saying(struct peer *p)
+void send_fin(struct peer *p)
 {
     asked("%s half-closes (FIN)", p->name);
     p->half_closed = true;

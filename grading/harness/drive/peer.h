@@ -38,7 +38,7 @@ void update_peer(struct peer *p); /* watches its descriptors for what it can do 
 void send_some(struct peer *p);   /* as much of its outbox as fits */
 
 /* half-close: sends FIN, still receives */
-void finish_saying(struct peer *p);
+void send_fin(struct peer *p);
 void hang_up(struct peer *p); /* closes: FIN, and a reset if anything arrives later */
 void reset(struct peer *p);   /* RST */
 

@@ -21,7 +21,7 @@ void resume_reading(struct peer *p)
     update_peer(p);
 }
 
-size_t heard(const struct peer *p)
+size_t unread_bytes(const struct peer *p)
 {
     return buffered(&p->inbox);
 }
@@ -63,7 +63,7 @@ static const char *describe_end(enum peer_end end)
     return end == GOT_FIN ? "end-of-file (FIN)" : end == GOT_RST ? "a reset (RST)" : NULL;
 }
 
-void hear_bytes(struct peer *p, const void *data, size_t size)
+void receive_bytes(struct peer *p, const void *data, size_t size)
 {
     const char *wanted = data;
     size_t same = 0;
@@ -90,12 +90,12 @@ void hear_bytes(struct peer *p, const void *data, size_t size)
     p->inbox.start += size;
 }
 
-void hear(struct peer *p, const char *text)
+void receive_text(struct peer *p, const char *text)
 {
-    hear_bytes(p, text, strlen(text));
+    receive_bytes(p, text, strlen(text));
 }
 
-void hear_long_text(struct peer *p, size_t size)
+void receive_long_text(struct peer *p, size_t size)
 {
     enum { PIECE = 64 * 1024 };
     static char text[PIECE];
@@ -103,18 +103,18 @@ void hear_long_text(struct peer *p, size_t size)
     for (size_t offset = 0, part; offset < size; offset += part) {
         part = size - offset < PIECE ? size - offset : PIECE;
         fill_text(text, offset, part);
-        hear_bytes(p, text, part);
+        receive_bytes(p, text, part);
     }
     restore_asked(&before);
     asked("%s receives all %zu bytes", p->name, size);
 }
 
-void say_and_hear(struct peer *p, const char *text, int times)
+void send_and_receive(struct peer *p, const char *text, int times)
 {
     struct asked_text before = save_asked();
     for (int i = 0; i < times; i++) {
-        say(p, text);
-        hear(p, text);
+        send_text(p, text);
+        receive_text(p, text);
     }
     restore_asked(&before);
     asked("%s sends %s and receives it back, %d times", p->name, quoted(text, strlen(text), 0),
@@ -142,12 +142,12 @@ static void expect_end(struct peer *p, bool reset_allowed)
     asked("%s receives %s", p->name, end);
 }
 
-void hear_end(struct peer *p)
+void receive_eof(struct peer *p)
 {
     expect_end(p, false);
 }
 
-void hear_eof_or_reset(struct peer *p)
+void receive_eof_or_reset(struct peer *p)
 {
     expect_end(p, true);
 }

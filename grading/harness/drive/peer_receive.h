@@ -8,14 +8,14 @@ void stop_reading(struct peer *p);
 void resume_reading(struct peer *p);
 
 /* Each waits for exactly this, and fails on the first byte that differs. */
-void hear(struct peer *p, const char *text);
-void hear_bytes(struct peer *p, const void *data, size_t size);
-void hear_long_text(struct peer *p, size_t size);
-void say_and_hear(struct peer *p, const char *text, int times);
+void receive_text(struct peer *p, const char *text);
+void receive_bytes(struct peer *p, const void *data, size_t size);
+void receive_long_text(struct peer *p, size_t size);
+void send_and_receive(struct peer *p, const char *text, int times);
 
-void hear_end(struct peer *p);          /* FIN and nothing before it; a reset is a failure */
-void hear_eof_or_reset(struct peer *p); /* FIN or RST, and nothing before it */
+void receive_eof(struct peer *p);          /* FIN and nothing before it; a reset is a failure */
+void receive_eof_or_reset(struct peer *p); /* FIN or RST, and nothing before it */
 
-size_t heard(const struct peer *p); /* bytes received that no hear() has consumed */
+size_t unread_bytes(const struct peer *p); /* bytes received that no receive_text() has consumed */
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void say_bytes(struct peer *p, const void *data, size_t size)
+void send_bytes(struct peer *p, const void *data, size_t size)
 {
     if (size <= QUOTED_SIZE)
         asked("%s sends %s", p->name, quoted(data, size, 0));
@@ -34,9 +34,9 @@ void say_bytes(struct peer *p, const void *data, size_t size)
                    p->name);
 }
 
-void say(struct peer *p, const char *text)
+void send_text(struct peer *p, const char *text)
 {
-    say_bytes(p, text, strlen(text));
+    send_bytes(p, text, strlen(text));
 }
 
 /* Sends what fits right now, and drops the rest. */
@@ -56,7 +56,7 @@ static size_t rest_of_line(size_t size)
     return (LINE - size % LINE) % LINE;
 }
 
-size_t say_what_fits(struct peer *p, const void *data, size_t size)
+size_t send_what_fits(struct peer *p, const void *data, size_t size)
 {
     size_t sent = send_now(p, data, size), rest = rest_of_line(sent);
     asked("%s sends as much as fits: %zu bytes", p->name, sent);
@@ -65,13 +65,13 @@ size_t say_what_fits(struct peer *p, const void *data, size_t size)
     return sent + rest;
 }
 
-void try_to_say(struct peer *p, const char *text)
+void try_to_send(struct peer *p, const char *text)
 {
     asked("%s tries to send %s", p->name, quoted(text, strlen(text), 0));
     send_now(p, text, strlen(text));
 }
 
-size_t say_until_blocked(struct peer *p)
+size_t send_until_blocked(struct peer *p)
 {
     enum { PIECE = 64 * 1024, MAX_SIZE = 64 * 1024 * 1024 };
     static char text[PIECE];

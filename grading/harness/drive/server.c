@@ -72,13 +72,13 @@ static void report_start(const struct server_options *options)
     char line[300] = "./server";
     for (const char *const *a = options->argv; *a != NULL; a++)
         snprintf(line + strlen(line), sizeof line - strlen(line), " %s", **a != '\0' ? *a : "''");
-    asked("%s is started%s%s%s", line, tools[options->under],
+    asked("%s is started%s%s%s", line, tools[options->tool],
           options->faults != NULL ? " with faults injected: " : "",
           options->faults != NULL ? options->faults : "");
     if (options->descriptors > 0)
         asked("... with at most %d descriptors", options->descriptors);
-    if (options->taken > 0)
-        asked("... with all descriptors below %d in use", options->taken);
+    if (options->first_free_fd > 0)
+        asked("... with all descriptors below %d in use", options->first_free_fd);
 }
 
 struct server *start_server_with(struct server_options options)
@@ -91,7 +91,7 @@ struct server *start_server_with(struct server_options options)
     if (options.argv == NULL)
         options.argv = options.backends ? backend_arguments() : plain_arguments;
     if (without_valgrind)
-        options.under = PLAIN;
+        options.tool = PLAIN;
     restart_peer_names();
     report_start(&options);
     pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();
@@ -102,7 +102,7 @@ struct server *start_server_with(struct server_options options)
     close(out[1]);
     close(err[1]);
     struct server *s = new_server(pid, out[0], err[0]);
-    s->valgrind = options.under != PLAIN;
+    s->valgrind = options.tool != PLAIN;
     if (!options.may_fail_to_start)
         wait_until_it_listens(s);
     return s;
@@ -123,7 +123,7 @@ static struct ending wait_for_end(struct server *s, const char *expected)
                            .err = s->err.text};
 }
 
-struct ending ended(struct server *s)
+struct ending wait_for_exit(struct server *s)
 {
     return wait_for_end(s, "the server ends by itself");
 }
