@@ -2,12 +2,12 @@
  * The program that grades one server: it runs the checks of one lab and writes what they reported
  * as one JSON file. Exit status: 0 graded, 2 invalid arguments, 3 the machine or the grader failed.
  */
-#include "core/check.h"
+#include "core/check_registry.h"
 #include "core/report.h"
 #include "core/runner.h"
 #include "core/sandbox.h"
 #include "core/supervisor.h"
-#include "drive/launch.h"
+#include "drive/server_exec.h"
 #include "explain/evidence.h"
 
 #include <getopt.h>

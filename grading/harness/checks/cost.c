@@ -1,5 +1,5 @@
 /* What a server costs: CPU time when idle and per echo, memory per client. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "shared_checks.h"
 #include "steps.h"
 

@@ -1,5 +1,5 @@
 /* Echoing: lines, pieces, arbitrary bytes, long messages, half-close. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "shared_checks.h"
 #include "steps.h"
 

@@ -1,5 +1,5 @@
 /* Many clients at once. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "shared_checks.h"
 
 #include <stdio.h>

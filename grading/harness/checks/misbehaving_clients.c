@@ -1,5 +1,5 @@
 /* Clients that misbehave: they vanish, stay silent, do not read, or never stop sending. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "shared_checks.h"
 #include "steps.h"
 

@@ -1,5 +1,5 @@
 /* What a server must give back, and what it may run out of: descriptors, memory. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "shared_checks.h"
 #include "steps.h"
 

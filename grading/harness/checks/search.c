@@ -1,5 +1,5 @@
 /* Labs 6 to 8: searches, their order, and many at once. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "search_steps.h"
 #include "shared_checks.h"
 #include "steps.h"

@@ -1,4 +1,4 @@
-/* Steps that several checks of labs 6 to 8 take: lines and searches (DESIGN, section 3). */
+/* Steps that several checks of labs 6 to 8 take: lines and searches. */
 #ifndef SEARCH_STEPS_H
 #define SEARCH_STEPS_H
 

@@ -1,6 +1,6 @@
 #include "steps.h"
 
-#include "../internal.h"
+#include "checks/common.h"
 
 #include <stdlib.h>
 #include <string.h>

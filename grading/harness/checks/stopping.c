@@ -1,5 +1,5 @@
 /* Stopping: SIGTERM or SIGINT at any moment, and the summary line. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "shared_checks.h"
 #include "steps.h"
 

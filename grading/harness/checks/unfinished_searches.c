@@ -1,5 +1,5 @@
 /* Labs 6 to 8: a client leaves, or the server stops, while searches are in flight. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "search_steps.h"
 #include "shared_checks.h"
 #include "steps.h"

@@ -1,5 +1,5 @@
 /* Starting: arguments, and a port that is taken. */
-#include "../internal.h"
+#include "checks/common.h"
 #include "shared_checks.h"
 
 #include <stdio.h>

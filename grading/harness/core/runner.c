@@ -1,7 +1,7 @@
 #include "core/runner.h"
 #include "core/clock.h"
-#include "core/machine.h"
-#include "core/results.h"
+#include "core/preflight.h"
+#include "core/report_json.h"
 #include "core/supervisor.h"
 
 #include <check.h>

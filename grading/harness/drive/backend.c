@@ -1,7 +1,7 @@
 #include "drive/backend.h"
-#include "core/loopback.h"
+#include "core/loopback_socket.h"
 #include "core/report.h"
-#include "core/text.h"
+#include "core/test_data.h"
 
 #include <errno.h>
 #include <fcntl.h>

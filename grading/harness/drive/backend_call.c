@@ -1,7 +1,7 @@
 #include "drive/backend_call.h"
 #include "core/clock.h"
 #include "core/report.h"
-#include "drive/process.h"
+#include "drive/server_process.h"
 #include "observe/tasks.h"
 
 #include <errno.h>

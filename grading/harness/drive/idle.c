@@ -1,7 +1,7 @@
 #include "drive/idle.h"
 #include "core/clock.h"
 #include "core/report.h"
-#include "drive/inspect.h"
+#include "drive/server_state.h"
 #include "drive/wait_loop.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef DRIVE_IDLE_H
 #define DRIVE_IDLE_H
 
-#include "drive/process.h"
+#include "drive/server_process.h"
 
 /* Waits for a stretch of time in which the server wakes at most once and uses no more CPU time than
  * ten times `echo` nanoseconds; is_idle says whether there was one. `when` completes "the server

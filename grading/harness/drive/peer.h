@@ -3,7 +3,7 @@
 #define DRIVE_PEER_H
 
 #include "drive/buffer.h"
-#include "drive/process.h"
+#include "drive/server_process.h"
 
 enum peer_end { STILL_OPEN, GOT_FIN, GOT_RST };
 

@@ -1,6 +1,6 @@
 #include "drive/peer_connect.h"
 #include "core/clock.h"
-#include "core/loopback.h"
+#include "core/loopback_socket.h"
 #include "core/report.h"
 #include "drive/wait_loop.h"
 #include "observe/sockets.h"

@@ -1,6 +1,6 @@
 #include "drive/peer_receive.h"
 #include "core/report.h"
-#include "core/text.h"
+#include "core/test_data.h"
 #include "drive/peer_send.h"
 #include "drive/wait_loop.h"
 

@@ -1,7 +1,7 @@
 #include "drive/peer_send.h"
 #include "core/clock.h"
 #include "core/report.h"
-#include "core/text.h"
+#include "core/test_data.h"
 #include "drive/wait_loop.h"
 #include "observe/tasks.h"
 

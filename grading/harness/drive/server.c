@@ -1,7 +1,7 @@
 #include "drive/server.h"
 #include "core/report.h"
 #include "core/sandbox.h"
-#include "core/text.h"
+#include "core/test_data.h"
 #include "drive/backend.h"
 #include "drive/peer.h"
 #include "drive/wait_loop.h"

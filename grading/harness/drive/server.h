@@ -2,8 +2,8 @@
 #ifndef DRIVE_SERVER_H
 #define DRIVE_SERVER_H
 
-#include "drive/launch.h"
-#include "drive/process.h"
+#include "drive/server_exec.h"
+#include "drive/server_process.h"
 
 /* Starts the server and waits until it prints that it is listening. It dies with the check. */
 #define start_server(...) start_server_with((struct server_options){0, __VA_ARGS__})

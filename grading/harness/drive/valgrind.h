@@ -2,7 +2,7 @@
 #ifndef DRIVE_VALGRIND_H
 #define DRIVE_VALGRIND_H
 
-#include "drive/process.h"
+#include "drive/server_process.h"
 
 /* Stops a server started with .tool = MEMCHECK; fails unless memcheck found no error, no lost
  * memory and no descriptor left open. */

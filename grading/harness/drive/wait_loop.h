@@ -9,7 +9,7 @@
 #ifndef DRIVE_WAIT_LOOP_H
 #define DRIVE_WAIT_LOOP_H
 
-#include "drive/process.h"
+#include "drive/server_process.h"
 
 struct wait {
     struct server *server;

@@ -1,11 +1,11 @@
 #include "explain/evidence.h"
 #include "core/clock.h"
 #include "core/report.h"
-#include "core/text.h"
-#include "drive/names.h"
+#include "core/test_data.h"
+#include "drive/descriptor_name.h"
 #include "drive/peer.h"
 #include "observe/sockets.h"
-#include "observe/syscalls.h"
+#include "observe/syscall_table.h"
 #include "observe/tasks.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef EXPLAIN_EVIDENCE_H
 #define EXPLAIN_EVIDENCE_H
 
-#include "drive/process.h"
+#include "drive/server_process.h"
 
 /* Adds it to the current check's evidence, also of a check that passes. */
 void add_thread_evidence(struct server *s);

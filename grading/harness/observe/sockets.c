@@ -33,6 +33,16 @@ static void add_connection(struct connection c)
     connections[connection_count++] = c;
 }
 
+/* The address of an IPv4 socket, or of an IPv6 one that is bound to an IPv4 address
+ * (::ffff:a.b.c.d, ipv6(7)). Any other IPv6 address is none of ours: 0. */
+static unsigned ipv4_address(const struct inet_diag_msg *m)
+{
+    const __be32 *source = m->id.idiag_src;
+    if (m->idiag_family == AF_INET)
+        return source[0];
+    return source[0] == 0 && source[1] == 0 && source[2] == htonl(0xffff) ? source[3] : 0;
+}
+
 /* One reply of the kernel may hold many sockets; true while more replies follow. */
 static bool parse_reply(const struct nlmsghdr *header, size_t size)
 {
@@ -40,7 +50,7 @@ static bool parse_reply(const struct nlmsghdr *header, size_t size)
         const struct inet_diag_msg *m = NLMSG_DATA(header);
         if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY)
             return false; /* the last message, or an error */
-        add_connection((struct connection){.address = m->id.idiag_src[0],
+        add_connection((struct connection){.address = ipv4_address(m),
                                            .local = ntohs(m->id.idiag_sport),
                                            .remote = ntohs(m->id.idiag_dport),
                                            .state = m->idiag_state,
@@ -53,7 +63,7 @@ static bool parse_reply(const struct nlmsghdr *header, size_t size)
 
 /* As ss(8) does. Sockets in TIME_WAIT are left out: after ten thousand clients it takes seconds to
  * read them again and again. */
-static bool request_from_kernel(void)
+static bool request_from_kernel(unsigned char family)
 {
     static _Alignas(struct nlmsghdr) char reply[32 * 1024];
     struct {
@@ -62,7 +72,7 @@ static bool request_from_kernel(void)
     } request = {.header = {.nlmsg_len = sizeof request,
                             .nlmsg_type = SOCK_DIAG_BY_FAMILY,
                             .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-                 .body = {.sdiag_family = AF_INET,
+                 .body = {.sdiag_family = family,
                           .sdiag_protocol = IPPROTO_TCP,
                           .idiag_states = ~(1U << STATE_TIME_WAIT)}};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -81,9 +91,9 @@ static bool request_from_kernel(void)
 void read_connections(void)
 {
     connection_count = 0;
-    if (request_from_kernel())
+    if (request_from_kernel(AF_INET) && request_from_kernel(AF_INET6))
         return;
-    connection_count = 0;
+    connection_count = 0; /* without sock_diag: IPv4 only */
     FILE *file = fopen("/proc/self/net/tcp", "re");
     char line[512];
     if (file == NULL)

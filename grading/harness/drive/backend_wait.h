@@ -1,9 +1,9 @@
 /* How a check waits for calls to the backends, and releases held answers. */
-#ifndef DRIVE_BACKEND_CONTROL_H
-#define DRIVE_BACKEND_CONTROL_H
+#ifndef DRIVE_BACKEND_WAIT_H
+#define DRIVE_BACKEND_WAIT_H
 
 #include "drive/backend.h"
-#include "drive/process.h"
+#include "drive/server_process.h"
 
 /* Waits until n calls are held there; fails if the server sleeps without having made them. */
 void wait_for_calls(struct server *s, enum backend b, int n);

@@ -1,6 +1,6 @@
 /* TCP addresses and bound sockets on 127.0.0.1. */
-#ifndef CORE_LOOPBACK_H
-#define CORE_LOOPBACK_H
+#ifndef CORE_LOOPBACK_SOCKET_H
+#define CORE_LOOPBACK_SOCKET_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

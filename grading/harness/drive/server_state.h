@@ -1,9 +1,9 @@
 /* Facts about the server under test and its connections, at this moment. */
-#ifndef DRIVE_INSPECT_H
-#define DRIVE_INSPECT_H
+#ifndef DRIVE_SERVER_STATE_H
+#define DRIVE_SERVER_STATE_H
 
 #include "drive/peer.h"
-#include "drive/process.h"
+#include "drive/server_process.h"
 
 int count_threads(struct server *s);     /* of the server and all that descends from it */
 int count_processes(struct server *s);   /* the same, including zombies */

@@ -1,6 +1,6 @@
-#include "drive/backend_control.h"
+#include "drive/backend_wait.h"
 #include "core/report.h"
-#include "core/text.h"
+#include "core/test_data.h"
 #include "drive/wait_loop.h"
 #include "observe/sockets.h"
 #include "observe/tasks.h"

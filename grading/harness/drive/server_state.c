@@ -1,8 +1,8 @@
-#include "drive/inspect.h"
+#include "drive/server_state.h"
 #include "core/report.h"
 #include "observe/resources.h"
 #include "observe/sockets.h"
-#include "observe/syscalls.h"
+#include "observe/syscall_table.h"
 #include "observe/tasks.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "core/check.h"
+#include "core/check_registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-#include "core/machine.h"
-#include "core/loopback.h"
+#include "core/preflight.h"
+#include "core/loopback_socket.h"
 #include "core/procfs.h"
 
 #include <errno.h>

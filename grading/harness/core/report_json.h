@@ -1,8 +1,8 @@
-/* What the checks of a lab reported, as JSON: DESIGN, section 4. */
-#ifndef CORE_RESULTS_H
-#define CORE_RESULTS_H
+/* What the checks of a lab reported, as JSON. */
+#ifndef CORE_REPORT_JSON_H
+#define CORE_REPORT_JSON_H
 
-#include "core/check.h"
+#include "core/check_registry.h"
 #include "core/report.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* How the server's process is set up: arguments, limits, faults, valgrind. */
-#ifndef DRIVE_LAUNCH_H
-#define DRIVE_LAUNCH_H
+#ifndef DRIVE_SERVER_EXEC_H
+#define DRIVE_SERVER_EXEC_H
 
 #include <stdbool.h>
 #include <sys/resource.h>

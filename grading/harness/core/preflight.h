@@ -1,6 +1,6 @@
 /* Can this machine grade at all? */
-#ifndef CORE_MACHINE_H
-#define CORE_MACHINE_H
+#ifndef CORE_PREFLIGHT_H
+#define CORE_PREFLIGHT_H
 
 /* Returns NULL, or why it cannot. */
 const char *machine_problem(void);

@@ -1,4 +1,4 @@
-#include "core/text.h"
+#include "core/test_data.h"
 #include "core/report.h"
 
 #include <stdbool.h>

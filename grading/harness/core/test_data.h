@@ -1,6 +1,6 @@
 /* Test data, and how it is quoted in a report. */
-#ifndef CORE_TEXT_H
-#define CORE_TEXT_H
+#ifndef CORE_TEST_DATA_H
+#define CORE_TEST_DATA_H
 
 #include <stddef.h>
 

@@ -1,9 +1,9 @@
 /* What a lab declares about its servers at the top of its test.c, and what the checks of this
  * directory offer to the others. */
-#ifndef CHECKS_LAB_H
-#define CHECKS_LAB_H
+#ifndef CHECKS_LAB_PROPERTIES_H
+#define CHECKS_LAB_PROPERTIES_H
 
-#include "core/check.h"
+#include "core/check_registry.h"
 #include "drive/peer.h"
 #include "drive/server.h"
 

@@ -1,4 +1,4 @@
-#include "drive/names.h"
+#include "drive/descriptor_name.h"
 #include "drive/backend.h"
 #include "drive/peer.h"
 #include "observe/resources.h"

@@ -1,6 +1,6 @@
 /* The system calls in which a server may be blocked. */
-#ifndef OBSERVE_SYSCALLS_H
-#define OBSERVE_SYSCALLS_H
+#ifndef OBSERVE_SYSCALL_TABLE_H
+#define OBSERVE_SYSCALL_TABLE_H
 
 #include <stdbool.h>
 

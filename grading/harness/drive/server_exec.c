@@ -1,4 +1,4 @@
-#include "drive/launch.h"
+#include "drive/server_exec.h"
 #include "core/sandbox.h"
 
 #include <errno.h>

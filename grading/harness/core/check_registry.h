@@ -1,6 +1,6 @@
 /* How checks are declared, and the list of them. */
-#ifndef CORE_CHECK_H
-#define CORE_CHECK_H
+#ifndef CORE_CHECK_REGISTRY_H
+#define CORE_CHECK_REGISTRY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "core/loopback.h"
+#include "core/loopback_socket.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 /* What a descriptor of the server is, in words. */
-#ifndef DRIVE_NAMES_H
-#define DRIVE_NAMES_H
+#ifndef DRIVE_DESCRIPTOR_NAME_H
+#define DRIVE_DESCRIPTOR_NAME_H
 
 #include <stddef.h>
 #include <sys/types.h>

@@ -1,6 +1,6 @@
 /* The process of the server under test: what it prints, and how it ends. */
-#ifndef DRIVE_PROCESS_H
-#define DRIVE_PROCESS_H
+#ifndef DRIVE_SERVER_PROCESS_H
+#define DRIVE_SERVER_PROCESS_H
 
 #include "drive/event_loop.h"
 

@@ -1,9 +1,9 @@
 /* Waiting until the server is seen in a certain state, and failing if that never happens. */
-#ifndef DRIVE_EXPECT_H
-#define DRIVE_EXPECT_H
+#ifndef DRIVE_EXPECT_STATE_H
+#define DRIVE_EXPECT_STATE_H
 
 #include "drive/peer.h"
-#include "drive/process.h"
+#include "drive/server_process.h"
 
 /* In a lab whose first thread serves the clients while others wait for the backends. */
 #define WORKERS_BLOCK                                                                              \

@@ -1,6 +1,6 @@
-#include "drive/process.h"
+#include "drive/server_process.h"
 #include "core/report.h"
-#include "core/text.h"
+#include "core/test_data.h"
 
 #include <errno.h>
 #include <fcntl.h>

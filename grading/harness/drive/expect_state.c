@@ -1,12 +1,12 @@
-#include "drive/expect.h"
+#include "drive/expect_state.h"
 #include "core/clock.h"
 #include "core/report.h"
-#include "drive/inspect.h"
-#include "drive/names.h"
+#include "drive/descriptor_name.h"
+#include "drive/server_state.h"
 #include "drive/wait_loop.h"
 #include "observe/resources.h"
 #include "observe/sockets.h"
-#include "observe/syscalls.h"
+#include "observe/syscall_table.h"
 #include "observe/tasks.h"
 
 #include <stdio.h>

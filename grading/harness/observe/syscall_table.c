@@ -1,4 +1,4 @@
-#include "observe/syscalls.h"
+#include "observe/syscall_table.h"
 
 #include <stddef.h>
 #include <string.h>

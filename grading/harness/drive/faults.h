@@ -1,0 +1,21 @@
+/* What the parts of the preloaded library share: faults.c and faults_processes.c. Hidden, so that a
+ * server's own variables of these names stay apart. */
+#ifndef DRIVE_FAULTS_H
+#define DRIVE_FAULTS_H
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+
+#pragma GCC visibility push(hidden)
+extern int fork_fails, thread_fails, late_threads; /* as in FAULTS; 0: not asked for */
+extern atomic_int accepted;                        /* clients so far */
+#pragma GCC visibility pop
+
+/* Begins each function below: how often it was called, and the real function. */
+#define INTERCEPT(NAME)                                                                            \
+    __attribute__((unused)) static atomic_int calls;                                               \
+    static __typeof__(NAME) *real;                                                                 \
+    if (real == NULL)                                                                              \
+    *(void **)&real = dlsym(RTLD_NEXT, #NAME)
+
+#endif
