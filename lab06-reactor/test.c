@@ -97,6 +97,22 @@ CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_ne
     }
 }
 
+/* A worker that does not check the condition again takes a job from an empty queue. */
+static void search_with_spurious_wakeups(void)
+{
+    set_hint("pthread_cond_wait() may return although nothing was signalled. Check the condition "
+             "again: wait in a loop.",
+             "make run FAULTS=spurious_wakeup=2");
+    struct server *s = start_server(.backends = true, .faults = "spurious_wakeup=2");
+    struct peer *client = connect_to(s);
+    send_and_receive(client, "hello\n", 1);
+    for (int i = 0; i < 3; i++) {
+        send_text(client, "search shoes\n");
+        receive_text(client, "shoes user query stock\n");
+    }
+    set_hint(NULL, NULL);
+}
+
 CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
       .needs = "workers_share",
       .hint = "Put a search that finds all workers busy into an unbounded queue. A worker that has "
@@ -128,6 +144,7 @@ CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
         snprintf(text, sizeof text, "number %d user query stock\n", i);
         receive_text(clients[i], text);
     }
+    search_with_spurious_wakeups();
 }
 
 SHARED_CHECK(backend_down, 4, "reports which backend has failed, and continues")

@@ -75,6 +75,7 @@ static int grade(void)
 
 int main(int argc, char **argv)
 {
+    static const char *visible_files[5];
     evidence_hook = add_thread_evidence;
     if (!parse_options(argc, argv))
         return 2;
@@ -82,8 +83,13 @@ int main(int argc, char **argv)
         select_all_checks();
     if (!checks_are_valid())
         return 3;
+    find_companions(faults_library);
+    visible_files[0] = server_program;
+    visible_files[1] = faults_library;
+    visible_files[2] = pipe_order_library;
+    visible_files[3] = helgrind_suppressions;
     if (sandbox_arguments != NULL)
-        use_sandbox(sandbox_arguments, server_program, faults_library);
+        use_sandbox(sandbox_arguments, visible_files);
     raise_descriptor_limit();
     if (!create_report()) {
         perror("grade: mmap");

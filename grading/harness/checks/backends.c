@@ -2,6 +2,8 @@
 #include "search_steps.h"
 #include "shared_checks.h"
 
+#include "core/clock.h"
+
 #include <stdio.h>
 
 DEFINE_SHARED_CHECK(
@@ -144,6 +146,31 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
     expect_search(clients[0], "after that");
 }
 
+/* When the server is scheduled again, the answer has arrived and the call's second is over. Either
+ * may decide, but not both. */
+static void expect_one_result(struct server *s, struct peer *p)
+{
+    set_hint("When the loop looked, the answer had arrived and the second was over. Whichever you "
+             "handle first completes the call: the other must find it completed.",
+             "make backends DELAY=900     # second terminal: make run; third:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.5\n"
+             "s=$(pgrep -nf 'server 9000'); kill -STOP $s; sleep 1; kill -CONT $s; wait");
+    set_backend(USER, HOLDS);
+    send_text(p, "search at the deadline\n");
+    wait_for_calls(s, USER, 1);
+    wait_asleep(s);
+    freeze(s);
+    release(USER, "at the deadline");
+    set_backend(USER, ANSWERS);
+    struct wait w = begin_wait(s);
+    for (double over = now() + 1; now() < over && continue_wait(&w);)
+        ;
+    thaw(s);
+    receive_one_of(p, answer_to("at the deadline"), "error: user backend timed out\n");
+    expect_search(p, "after that");
+    set_hint(NULL, NULL);
+}
+
 DEFINE_SHARED_CHECK(
     backend_hangs, .needs = "backend_down",
     .hint = "The second begins with the call, not with the last byte received: for each wait, "
@@ -163,5 +190,6 @@ DEFINE_SHARED_CHECK(
     expect_timeouts_of_silence(s, clients);
     expect_failures_after_timeouts(clients);
     expect_deadline_per_call(s, clients);
+    expect_one_result(s, clients[0]);
     expect_descriptors(s, before, "as many as before those searches");
 }

@@ -31,13 +31,13 @@ enum {
     MAX_FILE_SIZE = 1 << 26,
 };
 
-static const char *arguments_file, *visible_program, *visible_library;
+static const char *arguments_file;
+static const char *const *visible_files;
 
-void use_sandbox(const char *arguments, const char *program, const char *library)
+void use_sandbox(const char *arguments, const char *const *files)
 {
     arguments_file = arguments;
-    visible_program = program;
-    visible_library = library;
+    visible_files = files;
 }
 
 bool sandbox_is_used(void)
@@ -103,9 +103,19 @@ static _Noreturn void become_bwrap(pid_t parent, int out)
     snprintf(info_fd, sizeof info_fd, "%d", dup(out));
     snprintf(arguments_fd, sizeof arguments_fd, "%d", arguments);
     signal(SIGPIPE, SIG_DFL);
-    execlp("bwrap", "bwrap", "--args", arguments_fd, "--ro-bind", visible_program, visible_program,
-           "--ro-bind", visible_library, visible_library, "--remount-ro", "/", "--info-fd", info_fd,
-           "--", "/bin/sh", "-c", "echo ready; exec sleep infinity >/dev/null 2>&1", NULL);
+    enum { MAX_ARGUMENTS = 32 };
+    const char *argv[MAX_ARGUMENTS] = {"bwrap", "--args", arguments_fd};
+    int n = 3;
+    for (const char *const *file = visible_files; *file != NULL; file++) {
+        argv[n++] = "--ro-bind";
+        argv[n++] = *file;
+        argv[n++] = *file;
+    }
+    const char *const rest[] = {
+        "--remount-ro", "/",       "--info-fd", info_fd,
+        "--",           "/bin/sh", "-c",        "echo ready; exec sleep infinity >/dev/null 2>&1"};
+    memcpy(argv + n, rest, sizeof rest);
+    execvp(argv[0], (char *const *)argv);
     _exit(127);
 }
 

@@ -6,8 +6,8 @@
 #include <sys/types.h>
 
 /* From now on servers run in a sandbox. The file holds bwrap's arguments, each ending with a NUL;
- * the two files are visible in it, read-only. */
-void use_sandbox(const char *arguments_file, const char *program, const char *library);
+ * the other files (a list that ends with NULL) are visible in it, read-only. */
+void use_sandbox(const char *arguments_file, const char *const *files);
 bool sandbox_is_used(void);
 
 /* fork(), but the child is in a new sandbox. The child must exec: nothing that this process had

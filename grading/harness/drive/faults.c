@@ -9,6 +9,8 @@
  *   fork_fails=N   the Nth fork after the first accept fails with EAGAIN
  *   thread_fails=N the Nth pthread_create after the first accept fails with EAGAIN
  *   late_threads=N no new thread starts before N clients are accepted and N threads created
+ *   spurious_wakeup=N  of every N calls that wait for a condition variable, the first returns at
+ *                  once: pthread_cond_wait(3p) allows it
  *   term_before_accept=N, term_after_accept=N  SIGTERM arrives just before, or just after, the
  *                  Nth accept: too early to interrupt a call, or too late
  *   term_before_wait=N  SIGTERM arrives just before the first select, poll or epoll_wait after
@@ -44,7 +46,7 @@
 
 static size_t short_send, short_recv;
 static int eintr;
-int fork_fails, thread_fails, late_threads;
+int fork_fails, thread_fails, late_threads, spurious_wakeup;
 static int term_before_accept, term_after_accept, term_before_wait, never_drained;
 static bool strict_close, small_buffers, big_receive;
 
@@ -56,20 +58,11 @@ static size_t setting(const char *name)
     return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
-static const char *const names[] = {"short_send",
-                                    "short_recv",
-                                    "eintr",
-                                    "fork_fails",
-                                    "thread_fails",
-                                    "late_threads",
-                                    "term_before_accept",
-                                    "term_after_accept",
-                                    "term_before_wait",
-                                    "small_buffers",
-                                    "big_receive",
-                                    "strict_close",
-                                    "never_drained",
-                                    NULL};
+static const char *const names[] = {"short_send",       "short_recv",         "eintr",
+                                    "fork_fails",       "thread_fails",       "late_threads",
+                                    "spurious_wakeup",  "term_before_accept", "term_after_accept",
+                                    "term_before_wait", "small_buffers",      "big_receive",
+                                    "strict_close",     "never_drained",      NULL};
 
 /* A misspelt name would be a fault that never happens. */
 static void refuse_unknown(const char *faults)
@@ -100,6 +93,7 @@ __attribute__((constructor)) static void begin(void)
     fork_fails = (int)setting("fork_fails=");
     thread_fails = (int)setting("thread_fails=");
     late_threads = (int)setting("late_threads=");
+    spurious_wakeup = (int)setting("spurious_wakeup=");
     term_before_accept = (int)setting("term_before_accept=");
     term_after_accept = (int)setting("term_after_accept=");
     term_before_wait = (int)setting("term_before_wait=");

@@ -7,8 +7,8 @@
 #include <stdatomic.h>
 
 #pragma GCC visibility push(hidden)
-extern int fork_fails, thread_fails, late_threads; /* as in FAULTS; 0: not asked for */
-extern atomic_int accepted;                        /* clients so far */
+extern int fork_fails, thread_fails, late_threads, spurious_wakeup; /* as in FAULTS; 0: none */
+extern atomic_int accepted;                                         /* clients so far */
 #pragma GCC visibility pop
 
 /* Begins each function below: how often it was called, and the real function. */

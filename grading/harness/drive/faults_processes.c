@@ -96,6 +96,29 @@ int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
     return result;
 }
 
+static bool wakes_spuriously(void)
+{
+    static atomic_int calls;
+    return spurious_wakeup != 0 && atomic_fetch_add(&calls, 1) % spurious_wakeup == 0;
+}
+
+/* By version: on x86-64 the unversioned name is that of an older, smaller pthread_cond_t. */
+int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    static int (*real)(pthread_cond_t *, pthread_mutex_t *);
+    if (real == NULL)
+        *(void **)&real = dlvsym(RTLD_NEXT, "pthread_cond_wait", "GLIBC_2.3.2");
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "pthread_cond_wait");
+    return wakes_spuriously() ? 0 : real(condition, mutex);
+}
+
+int cnd_wait(cnd_t *condition, mtx_t *mutex)
+{
+    INTERCEPT(cnd_wait);
+    return wakes_spuriously() ? thrd_success : real(condition, mutex);
+}
+
 /* kill(-1, ...) signals every process of this user, the grader included. It happens when fork's -1
  * is taken for a child's pid. */
 int kill(pid_t pid, int sig)

@@ -95,6 +95,14 @@ void receive_text(struct peer *p, const char *text)
     receive_bytes(p, text, strlen(text));
 }
 
+void receive_one_of(struct peer *p, const char *one, const char *other)
+{
+    struct wait w = begin_wait(p->server);
+    while (unread_bytes(p) == 0 && p->end == STILL_OPEN && continue_wait(&w))
+        ;
+    receive_text(p, unread_bytes(p) > 0 && *received_so_far(p) == *other ? other : one);
+}
+
 void receive_long_text(struct peer *p, size_t size)
 {
     enum { PIECE = 64 * 1024 };

@@ -10,6 +10,8 @@ void resume_reading(struct peer *p);
 /* Each waits for exactly this, and fails on the first byte that differs. */
 void receive_text(struct peer *p, const char *text);
 void receive_bytes(struct peer *p, const void *data, size_t size);
+/* Either of these; they differ in their first byte. */
+void receive_one_of(struct peer *p, const char *one, const char *other);
 void receive_long_text(struct peer *p, size_t size);
 void send_and_receive(struct peer *p, const char *text, int times);
 

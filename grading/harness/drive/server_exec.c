@@ -10,10 +10,27 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-const char *server_program, *faults_library;
+const char *server_program, *faults_library, *pipe_order_library, *helgrind_suppressions;
 bool without_valgrind;
 
 static struct rlimit descriptors_given;
+
+/* "/build/faults.so" and "x" give "/build/x". */
+static const char *beside(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    int folder = slash == NULL ? 0 : (int)(slash - path + 1);
+    char *result;
+    if (asprintf(&result, "%.*s%s", folder, path, name) == -1)
+        abort();
+    return result;
+}
+
+void find_companions(const char *library)
+{
+    pipe_order_library = beside(library, "pipe_order.so");
+    helgrind_suppressions = beside(library, "helgrind.supp");
+}
 
 void raise_descriptor_limit(void)
 {
@@ -48,8 +65,8 @@ static void set_up_environment(const struct server_options *options)
     unsetenv("FAULTS");
     unsetenv("VALGRIND_OPTS");
     /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
-    if (options->faults != NULL || options->tool != HELGRIND)
-        setenv("LD_PRELOAD", faults_library, 1);
+    bool use_faults = options->faults != NULL || options->tool != HELGRIND;
+    setenv("LD_PRELOAD", use_faults ? faults_library : pipe_order_library, 1);
     if (options->faults != NULL)
         setenv("FAULTS", options->faults, 1);
 }
@@ -67,8 +84,9 @@ static const char *const memcheck[] = {"valgrind",
                                        "--track-fds=yes",
                                        "--num-callers=6",
                                        NULL};
-static const char *const helgrind[] = {"valgrind",   "--tool=helgrind", "--vgdb=no",
-                                       "--log-fd=2", "--num-callers=6", NULL};
+/* --num-callers: some suppressions name a function far up the stack. */
+static const char *const helgrind[] = {"valgrind",   "--tool=helgrind",  "--vgdb=no",
+                                       "--log-fd=2", "--num-callers=40", NULL};
 static const char *const *const tools[] = {
     [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind};
 
@@ -88,6 +106,10 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     set_up_environment(options);
     for (const char *const *a = tools[options->tool]; *a != NULL; a++)
         argv[n++] = *a;
+    char suppressions[4096];
+    snprintf(suppressions, sizeof suppressions, "--suppressions=%s", helgrind_suppressions);
+    if (options->tool == HELGRIND)
+        argv[n++] = suppressions;
     argv[n++] = server_program;
     for (const char *const *a = options->argv; *a != NULL && n < MAX_ARGUMENTS - 1; a++)
         argv[n++] = *a;

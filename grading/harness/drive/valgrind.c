@@ -26,27 +26,44 @@ static long number(const char *text)
     return n;
 }
 
-/* Adds the block of the log that contains `words` to the evidence. Each line begins with "==PID==":
- * lines of other processes may be interleaved. */
+/* A line of the log begins with "==PID== ". Returns what follows, or NULL for other output. */
+static const char *text_of(const char *line)
+{
+    size_t digits = strncmp(line, "==", 2) == 0 ? strspn(line + 2, "0123456789") : 0;
+    return digits > 0 && strncmp(line + 2 + digits, "== ", 3) == 0 ? line + digits + 5 : NULL;
+}
+
+static const char *line_after(const char *line)
+{
+    size_t size = strcspn(line, "\n");
+    return line + size + (line[size] == '\n');
+}
+
+/* Adds a block of the log to the evidence, from this line on. Lines of other processes may be
+ * interleaved. */
+static void show_block_from(const char *line)
+{
+    const char *prefix = line;
+    size_t prefix_size = 2 + strcspn(line + 2, "=") + 2;
+    for (int shown = 0; *line != '\0' && shown < 10; line = line_after(line)) {
+        size_t size = strcspn(line, "\n");
+        if (strncmp(line, prefix, prefix_size) != 0)
+            continue;
+        if (size <= prefix_size + 1)
+            break; /* an empty line ends the block */
+        evidence("valgrind: %.*s", (int)(size - prefix_size - 1), line + prefix_size + 1);
+        shown++;
+    }
+}
+
+/* The same for the block that contains `words`. */
 static void show_block(const char *log, const char *words)
 {
     const char *line = strstr(log, words);
     while (line != NULL && line > log && line[-1] != '\n')
         line--;
-    if (line == NULL || strncmp(line, "==", 2) != 0)
-        return;
-    const char *prefix = line;
-    size_t prefix_size = 2 + strcspn(line + 2, "=") + 2;
-    for (int shown = 0; *line != '\0' && shown < 10;) {
-        size_t size = strcspn(line, "\n");
-        if (strncmp(line, prefix, prefix_size) == 0) {
-            if (size <= prefix_size + 1)
-                break; /* an empty line ends the block */
-            evidence("valgrind: %.*s", (int)(size - prefix_size - 1), line + prefix_size + 1);
-            shown++;
-        }
-        line += size + (line[size] == '\n');
-    }
+    if (line != NULL && text_of(line) != NULL)
+        show_block_from(line);
 }
 
 /* The sum of the numbers after `words`, in the logs of all processes. */
@@ -118,16 +135,46 @@ void expect_clean_memory(struct server *s)
         fail_check(s, "exit status 0", "%s", describe_ending(s));
 }
 
+/* Does this line begin one of helgrind's reports? "Thread #2 was created" does not. */
+static bool is_headline(const char *text)
+{
+    if (strncmp(text, "Possible data race", 18) == 0)
+        return true;
+    if (strncmp(text, "Thread #", 8) != 0)
+        return false;
+    text += 8 + strspn(text + 8, "0123456789");
+    return *text == ':' || strncmp(text, " unlocked", 9) == 0 || strncmp(text, "'s call", 7) == 0;
+}
+
+/* POSIX allows to signal a condition variable without holding the mutex. */
+static bool is_forgiven(const char *text)
+{
+    const char *dubious = strstr(text, "dubious: associated lock is not held by any thread");
+    return dubious != NULL && dubious < line_after(text);
+}
+
 void expect_no_data_race(struct server *s)
 {
     struct ending e;
-    const char *log = log_of(s, &e);
-    if (sum(log, "ERROR SUMMARY: ") == 0)
+    const char *log = log_of(s, &e), *first = NULL;
+    int reports = 0, forgiven = 0;
+    for (const char *line = log; *line != '\0'; line = line_after(line)) {
+        const char *text = text_of(line);
+        if (text == NULL || !is_headline(text))
+            continue;
+        reports++;
+        if (is_forgiven(text))
+            forgiven++;
+        else if (first == NULL)
+            first = line;
+    }
+    long errors = sum(log, "ERROR SUMMARY: ");
+    if (errors == 0 || (reports > 0 && reports == forgiven))
         return;
-    bool race = strstr(log, "Possible data race") != NULL;
-    show_block(log, race ? "Possible data race" : " at 0x");
-    if (race)
-        show_block(log, "This conflicts with");
+    if (first != NULL)
+        show_block_from(first);
+    if (first != NULL && strncmp(text_of(first), "Possible", 8) == 0)
+        show_block(first, "This conflicts with");
     fail_check(s, "no error under helgrind: shared data is accessed under a lock", "%ld errors",
-               sum(log, "ERROR SUMMARY: "));
+               errors);
 }
