@@ -106,7 +106,8 @@ void expect_clean_memory(struct server *s)
         show_block(log, strstr(log, "Invalid ") != NULL        ? "Invalid "
                         : strstr(log, "uninitialised") != NULL ? "uninitialised"
                                                                : " at 0x");
-        fail_check(s, "no errors under memcheck", "%ld errors", errors);
+        fail_check(s, "no errors under memcheck", "%ld %s", errors,
+                   errors == 1 ? "error" : "errors");
     }
     const char *descriptor = first_open_descriptor(log);
     if (descriptor != NULL) {
@@ -122,12 +123,13 @@ void expect_no_data_race(struct server *s)
 {
     struct ending e;
     const char *log = log_of(s, &e);
-    if (sum(log, "ERROR SUMMARY: ") == 0)
+    long errors = sum(log, "ERROR SUMMARY: ");
+    if (errors == 0)
         return;
     bool race = strstr(log, "Possible data race") != NULL;
     show_block(log, race ? "Possible data race" : " at 0x");
     if (race)
         show_block(log, "This conflicts with");
-    fail_check(s, "no error under helgrind: shared data is accessed under a lock", "%ld errors",
-               sum(log, "ERROR SUMMARY: "));
+    fail_check(s, "no error under helgrind: shared data is accessed under a lock", "%ld %s", errors,
+               errors == 1 ? "error" : "errors");
 }
