@@ -44,9 +44,9 @@ int main(int argc, char **argv)
     print_address(listener);
 
     unsigned long long connections = 0, bytes = 0;
-    /* TODO 1: Until a signal has set `stopping`, accept the next client, count it, serve it, add
-     * the bytes sent back to the total, and close its socket. While a client is being served,
-     * on_signal must find it in `current`. What if the signal arrives just before that? */
+    /* TODO 1: Until a signal has set `stopping`, accept one client after another. Count each, serve
+     * it, add the bytes sent back to the total, and close its socket. While a client is being
+     * served, on_signal must find it in `current`. What if the signal arrives just before that? */
     (void)serve_client;
     close(listener);
     printf("served %llu connections, %llu bytes\n", connections, bytes);
@@ -100,8 +100,8 @@ static int listen_on(int port)
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     /* TODO 4: Create a TCP socket for IPv4. Allow its port to be bound again soon after the last
-     * run (SO_REUSEADDR), give it the address, and listen with the longest backlog there is. Each
-     * of these calls may fail: then call die() with its name. Return the socket. */
+     * run (SO_REUSEADDR), give it the address, and listen with the longest possible backlog. If
+     * any of these calls fails, pass its name to die(). Return the socket. */
     (void)address;
     errno = ENOSYS;
     die("TODO 4");

@@ -50,7 +50,7 @@ int main(int argc, char **argv)
             continue;
         connections++;
         current = client;
-        if (!stopping) /* or the signal arrived before on_signal could see this client */
+        if (!stopping) /* a signal that came before `current` was set has not shut it down */
             bytes += serve_client(client);
         current = -1;
         close(client);

@@ -2,7 +2,7 @@
  * Lab 2: an echo server with a process per client.
  *
  * The parent only accepts; each client is served by a child process, in the same sequential code as
- * in lab 1. Processes do not share memory, so what they have in common must be shared explicitly.
+ * in lab 1. Processes do not share memory, so the byte count must be put in a shared mapping.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -39,8 +39,8 @@ static int listen_on(int port);
 static void print_address(int fd);
 static void on_signal(int signal);
 
-/* The handler of SIGCHLD. Signals do not queue: children that end while one is pending cause no
- * second one. So it reaps until no ended child is left. */
+/* The handler of SIGCHLD. Signals do not queue: if several children end while one is pending, it is
+ * delivered once. So reap until no ended child is left. */
 static void reap(int signal)
 {
     /* TODO 1: Reap all children that have ended, without waiting for any that has not, and remove
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     /* TODO 2: Have reap() called whenever a child ends, and make `bytes` point to memory that the
-     * parent shares with all its children: for now, each child would count in a copy of its own. */
+     * parent shares with all its children. Here, each child still counts in a copy of its own. */
     static atomic_ullong not_shared;
     bytes = &not_shared;
     (void)reap;
@@ -75,11 +75,10 @@ int main(int argc, char **argv)
             continue;
         connections++;
         /* TODO 3: Serve this client in a child process, which adds the number of bytes it sent back
-         * to `bytes`. Which sockets does the child need, and which the parent? If there can be no
-         * child, only this client may suffer, and nothing is added to the list. Signals must be
-         * blocked twice: in the parent, until the child is in the list; in the child, until
-         * on_signal would find the child's own socket in its variables, and no other. And what if
-         * the signal arrived in that time? */
+         * to `bytes`. Which sockets does the child need, and which the parent? If no child can be
+         * created, disconnect this client only, and add nothing to the list. Keep signals blocked
+         * in the parent until the child is in the list, and in the child until `listener` and
+         * `current` name no socket but the child's own. What if a signal arrived in that time? */
         (void)serve_client, (void)old_mask;
         close(client);
     }

@@ -2,7 +2,7 @@
  * Lab 2: an echo server with a process per client.
  *
  * The parent only accepts; each client is served by a child process, in the same sequential code as
- * in lab 1. Processes do not share memory, so what they have in common must be shared explicitly.
+ * in lab 1. Processes do not share memory, so the byte count must be put in a shared mapping.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -39,8 +39,8 @@ static int listen_on(int port);
 static void print_address(int fd);
 static void on_signal(int signal);
 
-/* The handler of SIGCHLD. Signals do not queue: children that end while one is pending cause no
- * second one. So it reaps until no ended child is left. */
+/* The handler of SIGCHLD. Signals do not queue: if several children end while one is pending, it is
+ * delivered once. So reap until no ended child is left. */
 static void reap(int signal)
 {
     (void)signal;
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
             listener = -1;
             current = client;
             sigprocmask(SIG_SETMASK, &old_mask, NULL);
-            if (!stopping) /* or the signal arrived before on_signal could see this client */
+            if (!stopping) /* a signal that came before `current` was set has not shut it down */
                 *bytes += serve_client(client);
             close(client);
             return 0;
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
         if (child > 0)
             children[child_count++] = child;
         else
-            fprintf(stderr, "server: fork: %s\n", strerror(errno)); /* costs only this client */
+            fprintf(stderr, "server: fork: %s\n", strerror(errno)); /* only this client is lost */
         sigprocmask(SIG_SETMASK, &old_mask, NULL);
         close(client); /* the kernel sends FIN when the last process has closed the socket */
     }

@@ -128,7 +128,7 @@ CHECK(burst, 5, "reaps 200 children that exit at once", .needs = "no_zombies",
 
 CHECK(crash_is_contained, 4, "keeps serving the other clients when one child is killed",
       .needs = "no_zombies",
-      .hint = "When one child dies, neither the parent nor any other child may end.",
+      .hint = "The death of one child must end neither the parent nor another child.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
                  "kill -SEGV $(pgrep -nf '^./server 9000')\n"
@@ -189,7 +189,7 @@ SHARED_CHECK(stop, 8, "stops on SIGTERM or SIGINT with the counts of all its pro
                         "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
                         "# then Ctrl-C in the first: served 2 connections, 12 bytes")
 
-CHECK(fork_fails, 3, "when fork() fails, loses that one client only", .needs = "no_zombies stop",
+CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zombies stop",
       .hint = "fork() returned -1: there is no child, but the client's socket is open. Close it, "
               "and accept the next.",
       .by_hand = "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
@@ -214,4 +214,4 @@ CHECK(fork_fails, 3, "when fork() fails, loses that one client only", .needs = "
 
 SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open, parent and children",
              .needs = "half_close descriptors_closed stop")
-SHARED_CHECK(price, 0, "pays for each of 1,000 clients: make test CHECK=price shows how much")
+SHARED_CHECK(price, 0, "serves 1,000 clients at once (make test CHECK=price shows the cost)")

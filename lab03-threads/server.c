@@ -42,8 +42,8 @@ static int listen_on(int port);
 static void print_address(int fd);
 static void on_signal(int signal);
 
-/* Removed from the list before it is closed, and both under the lock: otherwise main, on shutdown,
- * could shut down a descriptor that already belongs to a new client. */
+/* Removes the client from the list before closing its socket, both under the lock: otherwise main,
+ * on shutdown, could shut down a descriptor that already belongs to a new client. */
 static void remove_client(struct client *client, unsigned long long served)
 {
     /* TODO 1: Remove the client from the list, add the number of bytes sent back to it to the
@@ -82,7 +82,7 @@ int main(int argc, char **argv)
         connections++;
         /* TODO 3: Put the client in the list and start a thread for it that does not have to be
          * joined. The thread may start late: its argument must belong to it alone. Only main may
-         * receive signals. If there is no memory or no thread, only this client may suffer. */
+         * receive signals. If malloc or pthread_create fails, disconnect this client only. */
         (void)client_thread, (void)old_mask;
         close(fd);
     }

@@ -42,8 +42,8 @@ static int listen_on(int port);
 static void print_address(int fd);
 static void on_signal(int signal);
 
-/* Removed from the list before it is closed, and both under the lock: otherwise main, on shutdown,
- * could shut down a descriptor that already belongs to a new client. */
+/* Removes the client from the list before closing its socket, both under the lock: otherwise main,
+ * on shutdown, could shut down a descriptor that already belongs to a new client. */
 static void remove_client(struct client *client, unsigned long long served)
 {
     pthread_mutex_lock(&lock);
@@ -99,7 +99,7 @@ int main(int argc, char **argv)
             pthread_detach(thread); /* it will not be joined: its stack is freed when it ends */
         } else {
             fprintf(stderr, "server: pthread_create: %s\n", strerror(error));
-            remove_client(client, 0); /* costs only this client */
+            remove_client(client, 0); /* only this client is lost */
         }
     }
     close(listener);

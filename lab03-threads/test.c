@@ -69,8 +69,8 @@ SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens")
 
 CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees its stack",
       .needs = "thread_per_client crowd",
-      .hint = "The stack of a thread that has ended is kept until the thread is joined, unless it "
-              "is detached: pthread_detach(3).",
+      .hint = "A thread must return when its client has left. Its stack is then kept until it is "
+              "joined, unless it is detached: pthread_detach(3).",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in $(seq 50); do echo hello | nc -N 127.0.0.1 9000; done\n"
                  "s=$(pgrep -nf 'server 9000'); ls /proc/$s/task\n"
@@ -114,11 +114,11 @@ SHARED_CHECK(stop, 6, "stops on SIGTERM or SIGINT with the correct counts, after
                         "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
                         "# then Ctrl-C in the first: served 2 connections, 12 bytes")
 
-CHECK(thread_fails, 6, "when pthread_create() fails, loses that one client only",
+CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
       .needs = "thread_per_client stop",
       .hint =
           "pthread_create() returns an error number (it does not set errno): there is no thread, "
-          "but there is a client, and perhaps a lock that you hold. Undo what was done for it.",
+          "but there is a client. Undo what was done for it. Do you still hold a lock?",
       .by_hand = "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"
                  "    echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
@@ -144,7 +144,7 @@ CHECK(no_data_race, 4, "protects what its threads share with a lock (helgrind)",
       .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
               "the accesses.",
       .by_hand = "make && valgrind --tool=helgrind ./server 9000\n"
-                 "# in a second terminal, then press Ctrl-C in the first:\n"
+                 "# in a second terminal (afterwards press Ctrl-C in the first):\n"
                  "for i in 1 2 3; do (echo hello | nc -N 127.0.0.1 9000 &); done")
 {
     enum { CLIENTS = 4 };
@@ -169,4 +169,4 @@ CHECK(no_data_race, 4, "protects what its threads share with a lock (helgrind)",
 }
 
 SHARED_CHECK(memory, 3, "makes no memory errors and leaves nothing open")
-SHARED_CHECK(price, 0, "pays for each of 1,000 clients: make test CHECK=price shows how much")
+SHARED_CHECK(price, 0, "serves 1,000 clients at once (make test CHECK=price shows the cost)")

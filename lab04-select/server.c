@@ -1,8 +1,8 @@
 /*
  * Lab 4: an echo server with one thread and select.
  *
- * Only select blocks, and it waits for all clients at once. How far the server has got with each is
- * in struct client, no longer on a thread's stack; where a thread blocked, a handler now returns.
+ * Only select blocks, and it waits for all clients at once. The state of each connection is in
+ * struct client, no longer on a thread's stack: where a thread would block, serve_client returns.
  */
 #define _GNU_SOURCE /* accept4 */
 #include <arpa/inet.h>
@@ -46,7 +46,7 @@ static int highest;                /* the highest descriptor in either */
 /* Registers what this client is interested in. Returns false if its descriptor is too high. */
 static bool update_interest(struct client *client)
 {
-    /* TODO 1: Put the descriptor into the sets that its interest asks for, take it out of the
+    /* TODO 1: Add the descriptor to the sets that match its client's interest, remove it from the
      * others, and keep `highest` correct. Not every descriptor fits into an fd_set. */
     (void)client;
     return false;
@@ -103,15 +103,15 @@ int main(int argc, char **argv)
 static void serve_client(struct client *client, bool readable)
 {
     /* TODO 3: Receive what has arrived and send what can be sent. Then set the client's interest:
-     * WANT_READ only if there is room for more and more may arrive, WANT_WRITE only if something is
-     * left to send, WANT_CLOSE if everything has been sent or the connection is broken. */
+     * WANT_READ only if there is room and no EOF yet, WANT_WRITE only if something is left to send,
+     * WANT_CLOSE if the connection is broken, or after EOF when everything has been sent. */
     (void)client, (void)read_input, (void)flush_output, (void)readable;
 }
 
 /* Receives what has arrived, as much as there is room for. */
 static void read_input(struct client *client)
 {
-    /* TODO 4: Receive once, behind what is already in the buffer. Apart from bytes, recv can report
+    /* TODO 4: Receive once, after what is already in the buffer. Apart from bytes, recv can report
      * three things: nothing has arrived yet, the client has finished sending, the connection is
      * broken. */
     (void)client;
@@ -120,9 +120,9 @@ static void read_input(struct client *client)
 /* Sends what is in the buffer, as much as the kernel takes, and keeps the rest. */
 static void flush_output(struct client *client)
 {
-    /* TODO 5: Send from the buffer until it is empty (then start again at 0) or the kernel takes no
-     * more. EAGAIN is not a failure: the rest is sent when there is room. Any other error, except
-     * EINTR, means that the connection is broken. Count what was sent. */
+    /* TODO 5: Send from the buffer until it is empty (then reset `start` and `end`) or the kernel
+     * takes no more. EAGAIN is not a failure: the rest is sent when there is room. Any other error,
+     * except EINTR, means that the connection is broken. Count what was sent. */
     (void)client, (void)bytes;
 }
 

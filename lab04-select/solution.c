@@ -1,8 +1,8 @@
 /*
  * Lab 4: an echo server with one thread and select.
  *
- * Only select blocks, and it waits for all clients at once. How far the server has got with each is
- * in struct client, no longer on a thread's stack; where a thread blocked, a handler now returns.
+ * Only select blocks, and it waits for all clients at once. The state of each connection is in
+ * struct client, no longer on a thread's stack: where a thread would block, serve_client returns.
  */
 #define _GNU_SOURCE /* accept4 */
 #include <arpa/inet.h>

@@ -104,4 +104,5 @@ SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens",
 SHARED_CHECK(stop, 5, "stops on SIGTERM or SIGINT with the correct counts",
              .needs = "half_close client_vanishes waits_in_select")
 SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open")
-SHARED_CHECK(idle_cost, 0, "pays for idle clients: make test CHECK=idle_cost shows how much")
+SHARED_CHECK(idle_cost, 0,
+             "serves clients among idle ones (make test CHECK=idle_cost shows the cost)")

@@ -51,8 +51,8 @@ static void expect_idle_after_half_close(uint64_t echo)
 
 DEFINE_SHARED_CHECK(
     idle_is_free, .needs = "half_close",
-    .hint = "A blocking call sleeps until there is something to do. A loop that polls burns a "
-            "whole core.",
+    .hint = "The server must sleep until there is something to do. Does it poll, or wait for a "
+            "descriptor that is always ready (at end-of-file, or with room to send)?",
     .by_hand = "make run                    # and in a second terminal:\n"
                "s=$(pgrep -nf 'server 9000'); nc 127.0.0.1 9000 &\n"
                "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat; kill %1\n"
@@ -111,7 +111,7 @@ DEFINE_SHARED_CHECK(
 }
 
 DEFINE_SHARED_CHECK(price, .needs = "pieces",
-                    .hint = "For your information: what 1,000 clients at once cost.",
+                    .hint = "For your information: what it costs to serve 1,000 clients at once.",
                     .by_hand = "make test CHECK=price", .only_on_request = true)
 {
     enum { CLIENTS = 1000 };
@@ -136,7 +136,7 @@ DEFINE_SHARED_CHECK(price, .needs = "pieces",
 
 /* CPU time per echo for several numbers of idle clients. 900: select holds no more. */
 DEFINE_SHARED_CHECK(idle_cost, .needs = "crowd",
-                    .hint = "For your information: what idle clients cost the busy ones.",
+                    .hint = "For your information: how idle clients slow down the busy ones.",
                     .by_hand = "make test CHECK=idle_cost", .only_on_request = true)
 {
     enum { ROUNDS = 10, ECHOES = 100 };

@@ -11,7 +11,7 @@ DEFINE_SHARED_CHECK(
             "or its last message, shows how far it got.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "printf 'hello, server\\n' | nc -N 127.0.0.1 9000\n"
-               "timeout 1 ./server 9004 | cat   # \"listening\" at once: flush it")
+               "timeout 1 ./server 9004 | cat   # must print \"listening\" at once")
 {
     struct server *s = start_server();
     while (port_of(s) >> 8 == (port_of(s) & 0xff)) /* correct even without ntohs() */
@@ -45,7 +45,7 @@ DEFINE_SHARED_CHECK(
 
 DEFINE_SHARED_CHECK(
     all_bytes, .needs = "pieces",
-    .hint = "recv() stores bytes, not a string: only its return value tells how many.",
+    .hint = "recv() stores bytes, not a string: only its return value tells you how many.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "printf 'a\\0b\\n' | nc -N 127.0.0.1 9000 | od -c")
 {
@@ -98,7 +98,7 @@ DEFINE_SHARED_CHECK(
     .hint = "recv() returned 0: the client has finished sending, but it can still receive. "
             "close() sends what is left and then FIN, unless SO_LINGER says otherwise.",
     .by_hand = "make run FAULTS=small_buffers    # and in a second terminal:\n"
-               "seq 1000000 | nc -N 127.0.0.1 9000 | tail -n 1  # 1000000; it ends\n"
+               "seq 1000000 | nc -N 127.0.0.1 9000 | tail -n 1  # prints 1000000\n"
                "nc -N 127.0.0.1 9000 </dev/null                 # ends at once")
 {
     enum { FEW_BYTES = 24 * 1024 }; /* they fit into the server's send buffer */

@@ -45,7 +45,8 @@ DEFINE_SHARED_CHECK(
     send_until_blocked(c);
     reset(c);
     if (was_idle)
-        expect_idle(s, ECHO_NANOSECONDS, "after a client that was not reading has reset");
+        expect_idle(s, ECHO_NANOSECONDS,
+                    "after a client that was not reading has reset its connection");
     expect_service(s);
 }
 

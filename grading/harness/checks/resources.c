@@ -116,10 +116,11 @@ static void search_with_and_without_stock(struct server *s, struct peer *c)
 
 DEFINE_SHARED_CHECK(
     memory, .needs = "half_close no_leaked_descriptors stop",
-    .hint = "Free what was allocated and close what was opened before main returns, the listening "
-            "socket too.",
+    .hint =
+        "Never use memory that is freed, uninitialised or outside its block. Before main returns, "
+        "free what was allocated and close what was opened, the listening socket too.",
     .by_hand = "make && valgrind --leak-check=full --track-fds=yes ./server 9000\n"
-               "# in a second terminal, then press Ctrl-C in the first:\n"
+               "# in a second terminal (afterwards press Ctrl-C in the first):\n"
                "seq 5000 | nc -N 127.0.0.1 9000 | tail -n 1")
 {
     struct server *s = start_server(.tool = MEMCHECK, .backends = searches);

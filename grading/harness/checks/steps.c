@@ -58,8 +58,9 @@ void expect_closed_once(struct server *s)
 {
     const char *err = standard_error_of(s);
     if (strstr(err, "this descriptor is not open") != NULL)
-        fail_check(s, "each descriptor closed once: a second close() hits its new owner", "%s",
-                   quoted(err, strlen(err), 0));
+        fail_check(s,
+                   "each descriptor closed once: a second close() may close a new client's socket",
+                   "%s", quoted(err, strlen(err), 0));
 }
 
 uint64_t cost_of_echo(struct server *s, struct peer *p)
@@ -68,6 +69,7 @@ uint64_t cost_of_echo(struct server *s, struct peer *p)
     uint64_t before = cpu_time(s);
     send_and_receive(p, "hello\n", ECHOES);
     uint64_t echo = (cpu_time(s) - before) / ECHOES + 1;
-    asked("an echo uses %.4f ms of CPU time; up to ten times that is idle", (double)echo / 1e6);
+    asked("an echo uses %.4f ms of CPU time; up to ten times that counts as idle",
+          (double)echo / 1e6);
     return echo;
 }

@@ -73,8 +73,10 @@ static int take_port(int *port)
 
 DEFINE_SHARED_CHECK(
     usage,
-    .hint = "bind() fails when the port is taken. Print \"server: bind: \" and strerror(errno) on "
-            "standard error, as die(\"bind\") does, and exit with status 1.",
+    .hint =
+        "Invalid arguments: print a line with \"usage:\" and exit with status 2. A port in use: "
+        "print \"server: bind: \" and strerror(errno), as die(\"bind\") does, and exit with "
+        "status 1. Both on standard error.",
     .by_hand = "make && ./server http; echo \"exit status $?\"\n"
                "timeout 2 ./server 80x\n"
                "nc -l 127.0.0.1 9000 & sleep 1\n"

@@ -167,7 +167,8 @@ void expect_own_sockets_only(struct server *s, struct peer *client)
 {
     pid_t pid = process_serving(s, client);
     char expected[100], name[300];
-    snprintf(expected, sizeof expected, "no socket in %s's process but its own", client->name);
+    snprintf(expected, sizeof expected, "no socket in %s's process except %s's", client->name,
+             client->name);
     read_connections();
     for (int fd = 0; fd < 1024; fd++) {
         const struct connection *c = connection_of(pid, fd);
@@ -196,40 +197,44 @@ void wait_children_ended(struct server *s)
                        living_children(s), w.why);
 }
 
-static void expect_count(struct server *s, int (*count)(struct server *), const char *what, int n,
-                         const char *why)
+static void expect_count(struct server *s, int (*count)(struct server *), const char *one,
+                         const char *many, int n, const char *why)
 {
     struct wait w = begin_wait(s);
     char expected[200];
     for (int have; (have = count(s)) != n;)
         if (!continue_wait(&w)) {
-            snprintf(expected, sizeof expected, "%d %s: %s", n, what, why);
-            fail_check(s, expected, "%d %s; %s", have, what, w.why);
+            snprintf(expected, sizeof expected, "%d %s: %s", n, n == 1 ? one : many, why);
+            fail_check(s, expected, "%d %s; %s", have, have == 1 ? one : many, w.why);
         }
 }
 
 void expect_threads(struct server *s, int n, const char *why)
 {
-    expect_count(s, count_threads, n == 1 ? "thread" : "threads", n, why);
+    expect_count(s, count_threads, "thread", "threads", n, why);
 }
 
 void expect_processes(struct server *s, int n, const char *why)
 {
-    expect_count(s, count_processes, n == 1 ? "process" : "processes", n, why);
+    expect_count(s, count_processes, "process", "processes", n, why);
 }
 
 static void add_descriptor_evidence(struct server *s)
 {
     enum { MAX_DESCRIPTORS_READ = 4096, MAX_LINES = 8 };
     read_connections();
-    for (int fd = 0, lines = 0; fd < MAX_DESCRIPTORS_READ && lines < MAX_LINES; fd++) {
+    int open = 0;
+    for (int fd = 0; fd < MAX_DESCRIPTORS_READ; fd++) {
         char target[8], name[300];
         if (read_descriptor(s->pid, fd, target, sizeof target) <= 0)
             continue;
+        if (open++ >= MAX_LINES)
+            continue;
         name_descriptor(name, sizeof name, s->pid, fd);
         evidence("descriptor %d: %s", fd, name);
-        lines++;
     }
+    if (open > MAX_LINES)
+        evidence("... and %d more descriptors", open - MAX_LINES);
 }
 
 void expect_descriptors(struct server *s, int most, const char *why)

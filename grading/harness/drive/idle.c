@@ -57,7 +57,7 @@ void expect_idle(struct server *s, uint64_t echo, const char *when)
     if (activity == NULL)
         return;
     snprintf(expected, sizeof expected,
-             "the server asleep %s: %.1f s with at most one wakeup and %.2f ms of CPU time", when,
+             "the server asleep %s: in %.1f s at most one wakeup and %.2f ms of CPU time", when,
              STRETCH_SECONDS, (double)echo * 10 / 1e6);
     fail_check(s, expected, "%s", activity);
 }

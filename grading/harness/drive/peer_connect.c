@@ -27,8 +27,7 @@ static _Noreturn void fail_to_connect(struct server *s)
     while (continue_wait(&w) && now() - w.since < 0.3)
         ;
     if (has_ended(s))
-        fail_check(s, expected_connection, "none (%s): the server had ended, %s", error,
-                   describe_ending(s));
+        fail_check(s, expected_connection, "none; the server ended: %s", describe_ending(s));
     fail_check(s, expected_connection, "connect: %s", error);
 }
 

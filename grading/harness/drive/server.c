@@ -39,7 +39,7 @@ static void check_listening_socket(struct server *s)
     if (where == NOWHERE)
         fail_check(s, expected, "nothing listens there");
     if (where == ON_OTHER_ADDRESS)
-        fail_check(s, expected, "one that other machines can reach, too (INADDR_ANY?)");
+        fail_check(s, expected, "one on an address other than 127.0.0.1 (INADDR_ANY?)");
 }
 
 static void wait_until_it_listens(struct server *s)
@@ -69,16 +69,17 @@ static void report_start(const struct server_options *options)
 {
     static const char *const tools[] = {
         [PLAIN] = "", [MEMCHECK] = " under memcheck", [HELGRIND] = " under helgrind"};
-    char line[300] = "./server";
+    char line[300] = "./server", table[60] = "";
     for (const char *const *a = options->argv; *a != NULL; a++)
         snprintf(line + strlen(line), sizeof line - strlen(line), " %s", **a != '\0' ? *a : "''");
-    asked("%s is started%s%s%s", line, tools[options->tool],
+    if (options->descriptors > 0)
+        snprintf(table, sizeof table, " with at most %d descriptors", options->descriptors);
+    else if (options->first_free_fd > 0)
+        snprintf(table, sizeof table, " with all descriptors below %d in use",
+                 options->first_free_fd);
+    asked("%s is started%s%s%s%s", line, tools[options->tool], table,
           options->faults != NULL ? " with faults injected: " : "",
           options->faults != NULL ? options->faults : "");
-    if (options->descriptors > 0)
-        asked("... with at most %d descriptors", options->descriptors);
-    if (options->first_free_fd > 0)
-        asked("... with all descriptors below %d in use", options->first_free_fd);
 }
 
 struct server *start_server_with(struct server_options options)

@@ -123,7 +123,8 @@ void expect_clean_memory(struct server *s)
         show_block(log, strstr(log, "Invalid ") != NULL        ? "Invalid "
                         : strstr(log, "uninitialised") != NULL ? "uninitialised"
                                                                : " at 0x");
-        fail_check(s, "no errors under memcheck", "%ld errors", errors);
+        fail_check(s, "no errors under memcheck", "%ld %s", errors,
+                   errors == 1 ? "error" : "errors");
     }
     const char *descriptor = first_open_descriptor(log);
     if (descriptor != NULL) {
@@ -175,6 +176,6 @@ void expect_no_data_race(struct server *s)
         show_block_from(first);
     if (first != NULL && strncmp(text_of(first), "Possible", 8) == 0)
         show_block(first, "This conflicts with");
-    fail_check(s, "no error under helgrind: shared data is accessed under a lock", "%ld errors",
-               errors);
+    fail_check(s, "no error under helgrind: shared data is accessed under a lock", "%ld %s", errors,
+               errors == 1 ? "error" : "errors");
 }

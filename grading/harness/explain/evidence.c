@@ -96,15 +96,15 @@ static void add_queue_lines(struct server *s)
             continue;
         }
         const char *name = peer_name_at(c->remote);
-        if (name == NULL || (c->to_read == 0 && c->to_send == 0))
+        if (name == NULL || c->inode == 0 || (c->to_read == 0 && c->to_send == 0))
             continue;
         if (++lines > MAX_LINES) {
             evidence("... and more such clients");
             break;
         }
-        if (c->to_read > 0 && c->inode != 0)
+        if (c->to_read > 0)
             evidence("%s: %lu bytes have arrived that the server has not read", name, c->to_read);
-        if (c->to_send > 0 && c->inode != 0)
+        if (c->to_send > 0)
             evidence("%s: %lu bytes from the server have not reached it yet", name, c->to_send);
     }
 }
