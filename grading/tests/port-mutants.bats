@@ -111,6 +111,21 @@ prints() {
     grep -qx 'Caught by: ?' grading/mutants/lab01-demo/four-times.patch
 }
 
+@test "correct variants follow as well, and are made in the same way" {
+    mkdir -p new/lab01-demo
+    sed 's/2 \* n/n + n/' lab01-demo/solution.c >new/lab01-demo/sum.c
+    run grading/mutants/port-mutants --variants --take new lab01-demo
+    [ "$status" -eq 0 ]
+    sed -i '1,/^$/s/?/Adds instead of multiplying./' grading/variants/lab01-demo/sum.patch
+    git add -A && git -c user.name=test -c user.email=test@example.org commit -qm variant
+    change_the_solution
+    run grading/mutants/port-mutants --renames renames lab01-demo
+    [ "$output" = "lab01-demo: 4 ported" ]
+    head -n 1 grading/variants/lab01-demo/sum.patch | grep -qx 'Adds instead of multiplying.'
+    patch -s --fuzz=0 -o mutated.c lab01-demo/solution.c <grading/variants/lab01-demo/sum.patch
+    grep -q 'return n + n;' mutated.c
+}
+
 @test "a mutant that would not compile is named" {
     sed -i 's/twice(21)/undeclared(21)/' lab01-demo/solution.c
     run grading/mutants/port-mutants --only three-times lab01-demo
