@@ -81,7 +81,7 @@ static uint64_t measure_echoes(struct server *s, struct peer *p, int echoes)
 DEFINE_SHARED_CHECK(
     flat_cost, .needs = "ten_thousand",
     .hint = "The kernel keeps the interest list and reports only ready descriptors. A loop over "
-            "all clients, or an epoll_ctl for each of them, pays for the idle ones.",
+            "all clients, or an epoll_ctl for each of them, makes idle clients cost CPU time.",
     .by_hand = "make test CHECK=flat_cost")
 {
     enum { ROUNDS = 12, ECHOES = 200 };

@@ -24,11 +24,12 @@ DEFINE_SHARED_CHECK(
     }
     if (!searches)
         return;
-    set_hint("recv(), send() and connect() on a backend's socket may fail with EINTR too. An "
-             "interrupted connect() goes on by itself: wait until the socket is writable. See "
-             "connect(2).",
-             "make backends      # second terminal: make run FAULTS=eintr=2\n"
-             "printf 'search x\\n' | nc -N 127.0.0.1 9000   # third: x user query stock");
+    set_hint(
+        "recv(), send() and connect() on a backend's socket may fail with EINTR too. An "
+        "interrupted connect() continues in the background: wait until the socket is writable. See "
+        "connect(2).",
+        "make backends      # second terminal: make run FAULTS=eintr=2\n"
+        "printf 'search x\\n' | nc -N 127.0.0.1 9000   # third: x user query stock");
     s = start_server(.faults = "eintr=2", .backends = true);
     struct peer *c = connect_to(s);
     for (int i = 0; i < 3; i++) {

@@ -138,7 +138,7 @@ static void stop_with_several_clients(void)
 DEFINE_SHARED_CHECK(
     stop, .needs = "half_close client_vanishes",
     .hint = "The signal may arrive during accept(), recv() or send(): each must return. Count "
-            "every connection, and all bytes sent, also to clients still connected.",
+            "every connection, and all bytes sent, even to clients that are still connected.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "sleep 60 | nc 127.0.0.1 9000                  # a silent client\n"
                "seq 10000000 | nc 127.0.0.1 9000 | sleep 60   # a slow reader\n"
