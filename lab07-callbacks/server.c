@@ -96,7 +96,7 @@ static void after_user(struct search *search, bool ok)
 
 static void after_query(struct search *search, bool ok)
 {
-    /* TODO 2: The same, when the call to the query backend has completed. */
+    /* TODO 2: The same for the call to the query backend. */
     (void)ok, (void)after_stock;
     finish_search(search);
 }

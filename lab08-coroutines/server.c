@@ -270,8 +270,7 @@ static pthread_mutex_t descriptor_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool wait_until(const bool *ready, struct descriptor *descriptor)
 {
     /* TODO 4: Suspend until the descriptor is ready, its deadline has passed, or the worker is
-     * shutting down; `waiting` points to the coroutine to wake then. Why must the test be a loop?
-     * */
+     * shutting down; `waiting` points to the coroutine to wake then. Why must this be a loop? */
     (void)ready, (void)descriptor, (void)suspend;
     return false;
 }

@@ -82,9 +82,8 @@ int main(int argc, char **argv)
 
     while (!stopping) {
         /* TODO 3: Wait for events; epoll reports only descriptors that are ready. Serve each such
-         * client, register its interest if that has changed, and close it later if it is
-         * WANT_CLOSE. Accept new clients. An event can also report that the connection is broken.
-         * */
+         * client, register its interest if that has changed, and close it later if that is
+         * WANT_CLOSE. Accept new clients. An event can also report a broken connection. */
         (void)serve_client, (void)accept_clients;
         pause();
         free_closed();
