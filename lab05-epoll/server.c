@@ -45,8 +45,8 @@ static int epoll_fd;        /* the epoll instance, epoll(7) */
  * change. Level-triggered: what is left unread is reported again. Returns false on failure. */
 static bool update_interest(int operation, struct client *client)
 {
-    /* TODO 1: Register what to wait for on this client's descriptor, and which client it is: when
-     * the descriptor is ready, epoll_wait returns `data` unchanged. */
+    /* TODO 1: Register what to wait for on this client's descriptor, and store the client in
+     * `data`: when the descriptor is ready, epoll_wait returns `data` unchanged. */
     (void)operation, (void)client;
     return false;
 }
@@ -82,8 +82,8 @@ int main(int argc, char **argv)
 
     while (!stopping) {
         /* TODO 3: Wait for events; epoll reports only descriptors that are ready. Serve each such
-         * client, update its interest if it has changed, and close it later if that is WANT_CLOSE.
-         * Accept new clients. An event can also report that the connection is broken. */
+         * client, register its interest if that has changed, and close it later if that is
+         * WANT_CLOSE. Accept new clients. An event can also report a broken connection. */
         (void)serve_client, (void)accept_clients;
         pause();
         free_closed();

@@ -10,8 +10,8 @@ TRUSTS_SHORT_COUNTS
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(
     echo_line, 6, "sends a line back to nc",
-    .hint = "In which call is it blocked? If in epoll_wait: was the listening socket added, and "
-            "after accept the client? epoll_wait returns the event.data that you registered.")
+    .hint = "Which call is it blocked in? If epoll_wait: was the listening socket added, and each "
+            "client after accept? epoll_wait returns the event.data that you registered.")
 SHARED_CHECK(pieces, 4, "echoes each piece at once, with or without a newline")
 SHARED_CHECK(stopped_and_continued, 3, "continues after SIGSTOP and SIGCONT", .needs = "pieces")
 SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
@@ -62,7 +62,7 @@ SHARED_CHECK(crowd, 4, "serves 100 simultaneous clients without mixing up a byte
 
 CHECK(descriptor_limit, 3, "serves clients whose descriptors are above 1,023", .needs = "crowd",
       .hint = "An fd_set, or a table of that size, ends at descriptor 1,023. epoll has no such "
-              "limit: keep nothing of select.",
+              "limit: remove what was left over from select.",
       .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"
                  "    eval \"exec $i</dev/null\"; done; ./server 9000)\n"
                  "# and in a second terminal:\n"
@@ -93,4 +93,4 @@ SHARED_CHECK(idle_is_free, 3, "uses no CPU time while nothing happens",
 SHARED_CHECK(stop, 5, "stops on SIGTERM or SIGINT with the correct counts",
              .needs = "half_close client_vanishes waits_in_epoll")
 SHARED_CHECK(memory, 3, "makes no memory errors and leaves nothing open")
-SHARED_CHECK(idle_cost, 0, "pays nothing for idle clients: make test CHECK=idle_cost shows it")
+SHARED_CHECK(idle_cost, 0, "pays nothing for idle clients: see make test CHECK=idle_cost")

@@ -13,20 +13,22 @@ WORKERS_BLOCK
 
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(echo_line, 4, "sends a line back to nc",
-             .hint = "Echoes are made from lines now, not from each recv(): answer_line takes a "
-                     "line from the input, and appends it to the pending output.")
+             .hint =
+                 "The server now echoes lines, not whatever recv() returned: answer_line takes a "
+                 "line from the input, and appends it to the pending output.")
 SHARED_CHECK(lines, 4, "answers lines, in whatever pieces they arrive")
 SHARED_CHECK(all_bytes, 2, "echoes every byte, including those with the value 0", .needs = "lines")
 SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs = "lines")
 SHARED_CHECK(big_message, 3, "echoes 8 MiB, every byte in its place", .needs = "short_sends")
 SHARED_CHECK(half_close, 3, "sends the rest after the client's half-close, then closes")
 
-CHECK(
-    fixed_threads, 4, "has one thread for the clients and four for the searches", .needs = "lines",
-    .hint = "main starts the four workers: worker_main runs jobs, each through call_backend, until "
-            "the server shuts down. The loop is the first thread, and waits in epoll_wait only.",
-    .by_hand = "make run                    # and in a second terminal:\n"
-               "ps -L -o pid,lwp,stat,wchan:20,cmd -C server")
+CHECK(fixed_threads, 4, "has one thread for the clients and four for the searches",
+      .needs = "lines",
+      .hint =
+          "main starts the four workers: worker_main takes jobs and runs their searches until the "
+          "server shuts down. The loop is the first thread, and waits in epoll_wait only.",
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "ps -L -o pid,lwp,stat,wchan:20,cmd -C server")
 {
     enum { WORKERS = 4, CLIENTS = 8 };
     struct server *s = start_server(.backends = true);
@@ -48,7 +50,7 @@ CHECK(
     wait_for_calls(s, USER, 1);
     wait_asleep(s);
     if (count_threads(s) != 1 + WORKERS)
-        fail_check(s, "5 threads, even while seven clients search", "%d", count_threads(s));
+        fail_check(s, "5 threads, even while seven clients search", "%d threads", count_threads(s));
 }
 
 SHARED_CHECK(silent_client, 3, "serves other clients while one never writes and one never reads",
@@ -69,8 +71,8 @@ SHARED_CHECK(loop_never_blocks, 5, "keeps echoing while backend calls are pendin
 SHARED_CHECK(in_order, 5, "answers each client in the order of its lines")
 
 CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_never_blocks",
-      .hint = "A worker that holds a lock while it waits for a backend keeps out the other "
-              "workers, and the searches run one by one.",
+      .hint = "A worker that holds a lock while it waits for a backend blocks the other "
+              "workers, and the searches run one at a time.",
       .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
                  "time (for i in 1 2 3 4; do\n"
                  "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait)  # 0.9 s")
@@ -116,7 +118,7 @@ static void search_with_spurious_wakeups(void)
 CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
       .needs = "workers_share",
       .hint = "Put a search that finds all workers busy into an unbounded queue. A worker that has "
-              "finished looks there before it sleeps.",
+              "finished a job looks there before it waits.",
       .by_hand = "make backends DELAY=100     # second terminal: make run; third:\n"
                  "for i in $(seq 12); do\n"
                  "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait")
@@ -158,13 +160,16 @@ SHARED_CHECK(client_leaves_early, 4, "never sends an answer to a different clien
 SHARED_CHECK(stop_in_flight, 2, "stops while searches are in flight")
 SHARED_CHECK(out_of_descriptors, 2, "survives running out of descriptors, and does not spin",
              .needs = "backend_down")
-SHARED_CHECK(stopped_and_continued, 2, "continues after SIGSTOP and SIGCONT", .needs = "in_order")
+SHARED_CHECK(stopped_and_continued, 2, "continues after SIGSTOP and SIGCONT", .needs = "in_order",
+             .hint = "After SIGCONT epoll_wait fails with EINTR even without a signal handler, and "
+                     "so does a call on a socket with a timeout: signal(7). Call it again.")
 SHARED_CHECK(interrupted_calls, 2, "restarts calls that a signal interrupted",
              .needs = "stopped_and_continued client_leaves_early")
 
 CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight",
-      .hint = "Access what a worker and the loop share (the queues, the shutting_down flag) under "
-              "the lock only. Clients belong to the loop.",
+      .hint =
+          "Access what the workers and the loop share (the queues, the shutting_down flag) only "
+          "under the lock. Clients belong to the loop.",
       .by_hand = "make && valgrind --tool=helgrind ./server 9000 9001 9002 9003\n"
                  "# second terminal: make backends; third: searches; then Ctrl-C")
 {

@@ -55,7 +55,7 @@ struct call {
     enum backend which;
     size_t sent; /* bytes of the search's line and its newline */
     double deadline;
-    bool ok; /* valid once it is completed: the answer has arrived */
+    bool ok; /* the answer has arrived; valid once the call has completed */
     struct search *search;
     void (*callback)(struct search *search, bool ok); /* continues the search after that */
     TAILQ_ENTRY(call) link;
@@ -83,10 +83,9 @@ static void after_query(struct search *search, bool ok);
 static void after_stock(struct search *search, bool ok);
 static void finish_search(struct search *search);
 
-/* ---- a search: it must not block, so it is split into callbacks
- * -------------------------------------------- */
+/* ---- a search: split into callbacks, because it must not block ------------------------------- */
 
-/* A search starts in start_search. Each backend is sent the answer of the one before. */
+/* A search starts in start_search. Each backend is sent the previous one's answer. */
 static void after_user(struct search *search, bool ok)
 {
     if (ok)
@@ -120,8 +119,8 @@ struct client {
     int interest;            /* WANT_READ, WANT_WRITE or both; or WANT_CLOSE: close it */
     bool eof;                /* it has finished sending (FIN) */
     bool broken;             /* the connection has failed (a reset) */
-    bool searching;          /* a search is not yet answered: the lines behind it must wait */
-    bool discarding;         /* it has sent too long a line: whatever follows is not answered */
+    bool searching;          /* a search is not yet answered: the lines after it must wait */
+    bool discarding;         /* a line was too long: whatever follows it is discarded */
     size_t in_start, in_end; /* in `in`: what is still to be answered */
     size_t start, end;       /* in `out`: what is still to be sent */
     LIST_ENTRY(client) link;
@@ -301,7 +300,7 @@ static void serve_client(struct client *client, bool readable)
         client->interest = WANT_CLOSE;
         return;
     }
-    /* Not close: with unread bytes it resets the connection, and the message could be lost. */
+    /* Not close: if input is unread, that resets the connection, and the message could be lost. */
     if (client->discarding && all_sent)
         shutdown(client->fd, SHUT_WR);
     client->interest = 0;
@@ -476,7 +475,7 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Registers events of a call's socket, for `on_ready` to handle. Returns false on failure. */
+/* Registers a call's socket for events that `on_ready` handles. Returns false on failure. */
 static bool wait_for(int operation, struct call *call, uint32_t events,
                      void (*on_ready)(struct source *source, uint32_t events))
 {
@@ -485,8 +484,8 @@ static bool wait_for(int operation, struct call *call, uint32_t events,
     return epoll_ctl(epoll_fd, operation, call->fd, &event) == 0;
 }
 
-/* Starts to query one backend, and returns: the line is sent, the answer replaces it, and then the
- * callback runs. If that fails or is not complete within a second, the error replaces the line. */
+/* Starts a query to one backend, and returns at once. Later the answer replaces the line, or an
+ * error does if the call fails or takes longer than a second; then the callback runs. */
 static void call_backend(enum backend which, struct search *search,
                          void (*callback)(struct search *search, bool ok))
 {
@@ -550,7 +549,7 @@ static void receive_answer(struct source *source, uint32_t events)
 
 /* Records that a call has completed; error is NULL if the line holds the answer. Its callback runs
  * later, from the loop: a call may complete even before call_backend returns, while its caller is
- * still serving the client that the callback serves. */
+ * still serving the client that the callback would serve. */
 static void complete_call(struct call *call, const char *error)
 {
     struct line *line = &call->search->line;
@@ -572,7 +571,7 @@ static void die(const char *call)
     exit(1);
 }
 
-/* Returns the port that a word names, 0 to 65535, or -1. */
+/* Returns the port number that the word contains, 0 to 65535, or -1. */
 static int port_number(const char *word)
 {
     if (!isdigit((unsigned char)word[0]))

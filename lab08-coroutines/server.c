@@ -50,12 +50,12 @@ struct coroutine {
     int client;          /* the client that it serves */
     bool ended;
     unsigned valgrind_id;               /* of its stack */
-    STAILQ_ENTRY(coroutine) ready_link; /* the other coroutines that can continue */
+    STAILQ_ENTRY(coroutine) ready_link; /* in the queue of those that can continue */
     LIST_ENTRY(coroutine) link;         /* all coroutines of this worker */
 };
 
-/* A descriptor, as its worker knows it. Edge-triggered epoll reports each change once, so what it
- * has reported is recorded here. */
+/* What a worker records about a descriptor. Edge-triggered epoll reports each change only once, so
+ * it is remembered here. */
 struct descriptor {
     struct coroutine *waiting; /* or NULL */
     bool open;                 /* it belongs to this worker */
@@ -97,9 +97,9 @@ static void on_signal(int signal);
 
 /* Saves the caller's registers on its stack and stores their address in *from; then restores the
  * registers saved at `to`, and returns to where those were saved. To its caller it looks like a
- * function that takes long to return. So only the registers that every function must preserve are
- * saved (callee-saved in the ABI): the compiler expects any call to change the others. There is no
- * system call: the kernel does not know about coroutines.
+ * function that takes a long time to return. So only the registers that every function must
+ * preserve are saved (callee-saved in the ABI): the compiler expects any call to change the others.
+ * There is no system call: the kernel does not know about coroutines.
  *
  * The floating-point modes (mxcsr and the x87 control word; fpcr) must be preserved as well. No
  * coroutine changes them, so they are left alone. */
@@ -123,10 +123,10 @@ __asm__(".text\n"
         "    popq %r12\n"
         "    popq %rbx\n"
         "    popq %rbp\n"
-        "    ret\n" /* to where the other coroutine called switch_context */
+        "    ret\n" /* to where the other side called switch_context */
         ".size switch_context, . - switch_context\n");
 /* On a new stack: six registers, the address to start at, and a return address that is never used:
- * it aligns the stack as a call does. */
+ * it aligns the stack as a call would. */
 enum { SAVED_WORDS = 8, RETURN_ADDRESS = 6 };
 #elif defined __aarch64__
 __asm__(".text\n"
@@ -157,7 +157,7 @@ __asm__(".text\n"
         "    ldp d12, d13, [sp, #128]\n"
         "    ldp d14, d15, [sp, #144]\n"
         "    add sp, sp, #160\n"
-        "    ret\n" /* to x30: where the other coroutine called switch_context */
+        "    ret\n" /* to x30: where the other side called switch_context */
         ".size switch_context, . - switch_context\n");
 enum { SAVED_WORDS = 20, RETURN_ADDRESS = 11 };
 #else
@@ -175,7 +175,7 @@ static void suspend(void)
     switch_context(&worker->current->stack_pointer, worker->stack_pointer);
 }
 
-/* As suspend, but it can continue as soon as the others have run. */
+/* Like suspend, but the coroutine stays ready: it continues when the others have run. */
 static void yield(void)
 {
     if (worker->shutting_down)
@@ -195,9 +195,9 @@ static void coroutine_main(void)
     suspend();
 }
 
-/* Returns a coroutine, stored at the upper end of its new stack: stacks grow down. At the
- * lower end is a guard page, which must not be accessed: a stack overflow causes SIGSEGV instead of
- * overwriting other data. Returns NULL if there is no memory. */
+/* Returns a coroutine, stored at the upper end of its new stack: stacks grow down. At the lower end
+ * is a guard page without access rights: a stack overflow causes SIGSEGV instead of overwriting
+ * other data. Returns NULL if there is no memory. */
 static struct coroutine *map_stack(void)
 {
     size_t guard = (size_t)sysconf(_SC_PAGESIZE);
@@ -258,7 +258,7 @@ struct line {
     char text[MAX_LINE + 1];
 };
 
-/* Held where a descriptor is created: otherwise a worker could take the reserve descriptor between
+/* Held while a descriptor is created: otherwise a worker could take the reserve descriptor between
  * close and accept, see accept_clients. */
 static pthread_mutex_t descriptor_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -270,14 +270,14 @@ static pthread_mutex_t descriptor_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool wait_until(const bool *ready, struct descriptor *descriptor)
 {
     /* TODO 4: Suspend until the descriptor is ready, its deadline has passed, or the worker is
-     * shutting down; `waiting` names the coroutine to wake then. Why must the test be a loop? */
+     * shutting down; `waiting` points to the coroutine to wake then. Why must this be a loop? */
     (void)ready, (void)descriptor, (void)suspend;
     return false;
 }
 
-/* As recv on a non-blocking socket, and records what it learns. A short count means that nothing
- * was left, epoll(7). But if the peer has hung up, no edge will report the EOF behind the last
- * bytes: then the descriptor stays readable. */
+/* Like recv on a non-blocking socket, but records whether there may be more. A short count means
+ * that nothing was left, epoll(7). But if the peer has hung up, no edge will report the EOF after
+ * the last bytes: then the descriptor stays readable. */
 static ssize_t try_recv(int fd, void *data, size_t size)
 {
     struct descriptor *descriptor = &worker->descriptors[fd];
@@ -288,7 +288,7 @@ static ssize_t try_recv(int fd, void *data, size_t size)
     return n;
 }
 
-/* As recv, but suspends the coroutine until there is something to receive. */
+/* Like recv, but suspends the coroutine until there is something to receive. */
 static ssize_t co_recv(int fd, void *data, size_t size)
 {
     /* TODO 6: Wait until the descriptor is assumed to be readable, and receive. The assumption may
@@ -298,17 +298,18 @@ static ssize_t co_recv(int fd, void *data, size_t size)
     return -1;
 }
 
-/* As send. A short count means that there was no more room. */
+/* Like send, but suspends the coroutine until there is room. A short count means that there was no
+ * room for more. */
 static ssize_t co_send(int fd, const void *data, size_t size)
 {
-    /* TODO 7: The same for send. What does a short count mean here? Sending to a client that has
-     * left must not kill the server with SIGPIPE. */
+    /* TODO 7: As in co_recv, but for send. What does a short count mean here? Sending to a client
+     * that has left must not kill the server with SIGPIPE. */
     (void)fd, (void)data, (void)size;
     errno = ENOSYS;
     return -1;
 }
 
-/* Connects to a port of 127.0.0.1. On Linux, calling connect again returns the result. */
+/* Connects to a port on 127.0.0.1. On Linux, calling connect again returns the result. */
 static bool co_connect(int fd, int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -330,7 +331,7 @@ static bool register_descriptor(struct worker *owner, int fd)
     return fd < MAX_DESCRIPTORS && epoll_ctl(owner->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* As socket; no call below waits for it beyond the deadline. */
+/* Like socket, but calls that wait for it fail with EAGAIN at the deadline. */
 static int co_socket(double deadline)
 {
     pthread_mutex_lock(&descriptor_lock);
@@ -359,7 +360,7 @@ static void co_close(int fd)
 
 /* ---- a worker: an event loop that runs coroutines -------------------------------------------- */
 
-/* The coroutine that waits for this descriptor can continue. */
+/* Makes the coroutine that waits for this descriptor ready. */
 static void wake(struct descriptor *descriptor)
 {
     if (descriptor->waiting == NULL)
@@ -454,7 +455,7 @@ static void start_worker(struct worker *w)
         die("pthread_create");
 }
 
-/* Returns how many bytes were sent to its clients. */
+/* Stops a worker. Returns how many bytes were sent to its clients. */
 static unsigned long long stop_worker(struct worker *w)
 {
     eventfd_write(w->wakeup_fd, 1);
@@ -502,8 +503,8 @@ static bool recv_line(int fd, struct line *line)
     return false;
 }
 
-/* Queries one backend: sends it the line, and replaces the line by the answer. If that fails or is
- * not complete within a second, returns false and replaces the line by the error. */
+/* Queries one backend: sends it the line, and replaces the line with the answer. If that fails or
+ * is not complete within a second, returns false and replaces the line with the error. */
 static bool call_backend(enum backend which, struct line *line)
 {
     double deadline = now() + 1;
@@ -520,7 +521,7 @@ static bool call_backend(enum backend which, struct line *line)
     return ok;
 }
 
-/* Each backend is sent the answer of the one before. */
+/* Each backend is sent the previous one's answer. */
 static void search(struct line *line)
 {
     if (!call_backend(USER, line))
@@ -532,7 +533,7 @@ static void search(struct line *line)
 
 /* ---- a client -------------------------------------------------------------------------------- */
 
-/* What a client has sent and what has not been answered. An idle client has none. */
+/* A client's input that is not yet answered. An idle client has no buffer. */
 struct buffer {
     size_t start, end;
     size_t batch;     /* bytes from the start: what is being answered */
@@ -547,8 +548,8 @@ static bool is_search(const char *line, size_t size)
     return size >= strlen(prefix) && memcmp(line, prefix, strlen(prefix)) == 0;
 }
 
-/* Returns how many bytes can be answered together: all lines up to the next search, or that search.
- * 0: no line is complete. -1 with EMSGSIZE: the line is too long. */
+/* Returns how many bytes can be answered together: the lines before the next search, or that search
+ * if it comes first. 0: no line is complete. -1 with EMSGSIZE: the line is too long. */
 static ssize_t next_batch(const struct buffer *buffer)
 {
     const char *start = buffer->text + buffer->start, *end = buffer->text + buffer->end;
@@ -573,8 +574,8 @@ static ssize_t next_batch(const struct buffer *buffer)
     return line - start;
 }
 
-/* As recv, but returns whole lines: see next_batch. A further call means that those have been
- * answered. While the client is idle, it waits without a buffer. */
+/* Like recv, but returns whole lines: see next_batch. The next call discards them, as they have
+ * been answered. While the client is idle, it waits without a buffer. */
 static ssize_t recv_lines(int client, struct buffer **taken)
 {
     struct descriptor *descriptor = &worker->descriptors[client];
@@ -631,8 +632,8 @@ static const char *answer(struct buffer *buffer, size_t *size)
     return line->text;
 }
 
-/* Answers a line that is too long, and discards whatever still arrives: close would reset the
- * connection while unread bytes are there, and could lose the message. */
+/* Answers a line that is too long, and discards whatever still arrives: closing with unread input
+ * would reset the connection, and the message could be lost. */
 static size_t reject_long_line(int client, struct buffer *buffer)
 {
     static const char too_long[] = "error: line too long\n";
@@ -647,7 +648,7 @@ static size_t reject_long_line(int client, struct buffer *buffer)
 static unsigned long long serve_client(int client)
 {
     /* TODO 11: As in lab 1: receive, answer and send everything, until EOF. A line that is too long
-     * ends the loop as well. Free the buffer if there still is one. */
+     * ends the loop as well. Finally free the buffer, if there still is one. */
     (void)client, (void)recv_lines, (void)answer, (void)reject_long_line, (void)send_all;
     return 0;
 }
@@ -757,7 +758,7 @@ static void die(const char *call)
     exit(1);
 }
 
-/* Returns the port that a word names, 0 to 65535, or -1. */
+/* Returns the port number that the word contains, 0 to 65535, or -1. */
 static int port_number(const char *word)
 {
     if (!isdigit((unsigned char)word[0]))

@@ -35,7 +35,7 @@ SHARED_CHECK(big_message, 3, "echoes 8 MiB, every byte in its place", .needs = "
 SHARED_CHECK(
     half_close, 3, "sends the rest after the client's half-close, then closes",
     .hint = "In edge-triggered mode end-of-file is reported once, perhaps together with the last "
-            "bytes. After EPOLLRDHUP, receive until recv() returns 0: no further event comes.")
+            "bytes. After EPOLLRDHUP, receive until recv() returns 0: there is no further event.")
 
 CHECK(few_threads, 3, "serves all its clients with three threads, which wait in epoll_wait",
       .needs = "lines",
@@ -108,7 +108,7 @@ static int count_runs(struct server *s, struct runs *runs, int max)
 
 CHECK(both_workers, 4, "distributes its clients over two workers", .needs = "few_threads",
       .hint = "Assign clients to the workers in turn. Each worker has its own epoll instance, and "
-              "wakes up for its own clients only.",
+              "wakes up only for its own clients.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in 1 2 3 4; do (yes | nc 127.0.0.1 9000 >/dev/null &); done\n"
                  "sleep 2\n"
@@ -176,10 +176,10 @@ static void send_much_at_once(struct server *s, const char *text, size_t size)
     receive_bytes(p, text, size);
 }
 
-CHECK(small_stacks, 4, "keeps little memory for an idle client, and a guard page",
+CHECK(small_stacks, 4, "needs little memory for an idle client, and guards each stack",
       .needs = "big_message crowd",
       .hint = "A stack page stays in memory once it has been touched. Allocate what only a busy "
-              "client needs, a buffer above all, elsewhere, and free it.",
+              "client needs, above all a buffer, on the heap, and free it.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in $(seq 100); do (sleep 9 | nc -N 127.0.0.1 9000 &); done\n"
                  "sleep 2\n"
@@ -219,8 +219,9 @@ SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
 SHARED_CHECK(backend_in_pieces, 3, "accepts a backend's answer in whatever pieces it arrives",
              .needs = "idle_is_free")
 SHARED_CHECK(loop_never_blocks, 4, "keeps echoing while backend calls are pending",
-             .hint = "A coroutine that has to wait suspends itself, and its worker runs others. A "
-                     "blocking call stops the worker, and with it half of the clients.")
+             .hint =
+                 "A coroutine that has to wait suspends itself, and its worker runs the others. A "
+                 "blocking call stops the worker, and with it half of the clients.")
 SHARED_CHECK(in_order, 3, "answers each client in the order of its lines")
 
 SHARED_CHECK(backend_down, 3, "reports which backend has failed, and continues")
@@ -236,10 +237,10 @@ SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts")
 SHARED_CHECK(memory, 2, "makes no memory errors and leaves nothing open",
              .needs = "stop in_order backend_down no_leaked_descriptors")
 
-CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
-      .needs = "crowd search",
-      .hint = "When serve_client returns, the coroutine has ended: close the client's socket, and "
-              "unmap the stack from the worker's own stack, not from the one to be unmapped.",
+CHECK(coroutines_end, 4, "frees each coroutine when its client has left", .needs = "crowd search",
+      .hint =
+          "When serve_client returns, the coroutine has ended: close the client's socket, switch "
+          "to the worker's own stack, and only then unmap the coroutine's.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in $(seq 100); do (sleep 3 | nc -N 127.0.0.1 9000 &); done\n"
                  "sleep 1\n"
@@ -276,8 +277,8 @@ CHECK(coroutines_end, 4, "keeps nothing of a coroutine whose client has left",
     /* A stack that is kept has two mappings; a few may be kept for the next clients. */
     int more = count_mappings(s) - mappings;
     if (more > MORE)
-        fail_check(s, "stacks freed: about as many mappings as before 400 clients came", "%d more",
-                   more);
+        fail_check(s, "stacks freed: about as many mappings as before 400 clients connected",
+                   "%d more mappings", more);
 }
 
 SHARED_CHECK(client_leaves_early, 3, "never sends an answer to a different client")

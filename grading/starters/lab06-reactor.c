@@ -72,7 +72,7 @@ static void search(struct line *line);
 
 /* ---- the workers: jobs go in, results come out ----------------------------------------------- */
 
-/* A worker thread. A search waits for other servers, so the lock is not held meanwhile. */
+/* A worker thread. The lock is not held during a search, which waits for other servers. */
 static void *worker_main(void *unused)
 {
     /* TODO 1: Take a job when there is one, run its search, add the job to the results and notify
@@ -98,8 +98,8 @@ struct client {
     int interest;            /* WANT_READ, WANT_WRITE or both; or WANT_CLOSE: close it */
     bool eof;                /* it has finished sending (FIN) */
     bool broken;             /* the connection has failed (a reset) */
-    bool searching;          /* a search is not yet answered: the lines behind it must wait */
-    bool discarding;         /* it has sent too long a line: whatever follows is not answered */
+    bool searching;          /* a search is not yet answered: the lines after it must wait */
+    bool discarding;         /* a line was too long: whatever follows it is discarded */
     size_t in_start, in_end; /* in `in`: what is still to be answered */
     size_t start, end;       /* in `out`: what is still to be sent */
     LIST_ENTRY(client) link;
@@ -250,7 +250,7 @@ static void serve_client(struct client *client, bool readable)
         client->interest = WANT_CLOSE;
         return;
     }
-    /* Not close: with unread bytes it resets the connection, and the message could be lost. */
+    /* Not close: if input is unread, that resets the connection, and the message could be lost. */
     if (client->discarding && all_sent)
         shutdown(client->fd, SHUT_WR);
     client->interest = 0;
@@ -264,8 +264,8 @@ static void serve_client(struct client *client, bool readable)
 static bool answer_line(struct client *client)
 {
     /* TODO 5: Find the next line in the client's input, and append its answer to the output, or
-     * start a search. Which lines cannot be answered yet? What if there is no newline and never
-     * will be, or if the line is too long? */
+     * start a search. Which lines cannot be answered yet? What if no newline will ever arrive, or
+     * if the line is too long? */
     (void)client, (void)append_output, (void)start_search;
     return false;
 }
@@ -409,12 +409,12 @@ static double now(void)
 }
 
 /* Limits the next call on this socket to the time left until the deadline: SO_RCVTIMEO, socket(7).
- * A call that takes longer fails with EAGAIN, or with EINPROGRESS if it is connect. Returns false
- * with EAGAIN if no time is left. */
+ * A call that takes longer fails with EAGAIN; connect fails with EINPROGRESS. Returns false with
+ * EAGAIN if no time is left. */
 static bool set_remaining_timeout(int fd, double deadline)
 {
     long left = (long)((deadline - now()) * 1e6); /* microseconds */
-    if (left <= 0) {                              /* a timeout of 0 means none at all */
+    if (left <= 0) {                              /* a timeout of 0 would mean no timeout */
         errno = EAGAIN;
         return false;
     }
@@ -423,8 +423,8 @@ static bool set_remaining_timeout(int fd, double deadline)
            setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time) == 0;
 }
 
-/* Connects to a port of 127.0.0.1. After EINTR the connection is still being established; on Linux
- * the same call again waits for it. */
+/* Connects to a port on 127.0.0.1. After EINTR the connection is still being established; on Linux,
+ * calling connect again waits for it. */
 static bool connect_deadline(double deadline, int fd, int port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -454,7 +454,7 @@ static bool send_all_deadline(double deadline, int fd, const char *data, size_t 
     return size == 0;
 }
 
-/* As recv, but fails with EAGAIN at the deadline. */
+/* Like recv, but fails with EAGAIN at the deadline. */
 static ssize_t recv_deadline(double deadline, int fd, void *data, size_t size)
 {
     while (set_remaining_timeout(fd, deadline)) {
@@ -469,13 +469,13 @@ static ssize_t recv_deadline(double deadline, int fd, void *data, size_t size)
 static bool recv_line_deadline(double deadline, int fd, struct line *line)
 {
     /* TODO 6: A line may arrive in pieces. Collect them until the newline is there, but no more
-     * than a line may hold. On failure errno tells why: EAGAIN if the deadline has passed. */
+     * than a line may hold. On failure errno is the reason: EAGAIN if the deadline has passed. */
     (void)deadline, (void)fd, (void)line, (void)recv_deadline;
     return false;
 }
 
-/* Queries one backend: sends it the line, and replaces the line by the answer. If that fails or is
- * not complete within a second, returns false and replaces the line by the error. */
+/* Queries one backend: sends it the line, and replaces the line with the answer. If that fails or
+ * is not complete within a second, returns false and replaces the line with the error. */
 static bool call_backend(enum backend which, struct line *line)
 {
     /* TODO 7: Connect, send the line, receive the answer, all within one second. If that fails,
@@ -486,7 +486,7 @@ static bool call_backend(enum backend which, struct line *line)
     return false;
 }
 
-/* Each backend is sent the answer of the one before. */
+/* Each backend is sent the previous one's answer. */
 static void search(struct line *line)
 {
     if (!call_backend(USER, line))
@@ -506,7 +506,7 @@ static void die(const char *call)
     exit(1);
 }
 
-/* Returns the port that a word names, 0 to 65535, or -1. */
+/* Returns the port number that the word contains, 0 to 65535, or -1. */
 static int port_number(const char *word)
 {
     if (!isdigit((unsigned char)word[0]))

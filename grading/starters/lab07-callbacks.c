@@ -55,7 +55,7 @@ struct call {
     enum backend which;
     size_t sent; /* bytes of the search's line and its newline */
     double deadline;
-    bool ok; /* valid once it is completed: the answer has arrived */
+    bool ok; /* the answer has arrived; valid once the call has completed */
     struct search *search;
     void (*callback)(struct search *search, bool ok); /* continues the search after that */
     TAILQ_ENTRY(call) link;
@@ -83,21 +83,20 @@ static void after_query(struct search *search, bool ok);
 static void after_stock(struct search *search, bool ok);
 static void finish_search(struct search *search);
 
-/* ---- a search: it must not block, so it is split into callbacks
- * -------------------------------------------- */
+/* ---- a search: split into callbacks, because it must not block ------------------------------- */
 
-/* A search starts in start_search. Each backend is sent the answer of the one before. */
+/* A search starts in start_search. Each backend is sent the previous one's answer. */
 static void after_user(struct search *search, bool ok)
 {
-    /* TODO 1: The call to the user backend has completed, and the search's line is its answer, or
-     * an error. Which backend is next, and what if the call has failed? */
+    /* TODO 1: The call to the user backend has completed: search->line holds its answer, or an
+     * error. Which backend is next, and what if the call has failed? */
     (void)ok, (void)after_query;
     finish_search(search);
 }
 
 static void after_query(struct search *search, bool ok)
 {
-    /* TODO 2: The same, when the call to the query backend has completed. */
+    /* TODO 2: The same for the call to the query backend. */
     (void)ok, (void)after_stock;
     finish_search(search);
 }
@@ -119,8 +118,8 @@ struct client {
     int interest;            /* WANT_READ, WANT_WRITE or both; or WANT_CLOSE: close it */
     bool eof;                /* it has finished sending (FIN) */
     bool broken;             /* the connection has failed (a reset) */
-    bool searching;          /* a search is not yet answered: the lines behind it must wait */
-    bool discarding;         /* it has sent too long a line: whatever follows is not answered */
+    bool searching;          /* a search is not yet answered: the lines after it must wait */
+    bool discarding;         /* a line was too long: whatever follows it is discarded */
     size_t in_start, in_end; /* in `in`: what is still to be answered */
     size_t start, end;       /* in `out`: what is still to be sent */
     LIST_ENTRY(client) link;
@@ -289,7 +288,7 @@ static void serve_client(struct client *client, bool readable)
         client->interest = WANT_CLOSE;
         return;
     }
-    /* Not close: with unread bytes it resets the connection, and the message could be lost. */
+    /* Not close: if input is unread, that resets the connection, and the message could be lost. */
     if (client->discarding && all_sent)
         shutdown(client->fd, SHUT_WR);
     client->interest = 0;
@@ -464,7 +463,7 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Registers events of a call's socket, for `on_ready` to handle. Returns false on failure. */
+/* Registers a call's socket for events that `on_ready` handles. Returns false on failure. */
 static bool wait_for(int operation, struct call *call, uint32_t events,
                      void (*on_ready)(struct source *source, uint32_t events))
 {
@@ -473,8 +472,8 @@ static bool wait_for(int operation, struct call *call, uint32_t events,
     return epoll_ctl(epoll_fd, operation, call->fd, &event) == 0;
 }
 
-/* Starts to query one backend, and returns: the line is sent, the answer replaces it, and then the
- * callback runs. If that fails or is not complete within a second, the error replaces the line. */
+/* Starts a query to one backend, and returns at once. Later the answer replaces the line, or an
+ * error does if the call fails or takes longer than a second; then the callback runs. */
 static void call_backend(enum backend which, struct search *search,
                          void (*callback)(struct search *search, bool ok))
 {
@@ -482,9 +481,9 @@ static void call_backend(enum backend which, struct search *search,
                                   .sin_port = htons((uint16_t)backend_port[which]),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct call *call = &search->call;
-    /* TODO 6: Fill in the call, and append it to those in progress. Start to connect, but do not
-     * wait for that: send_request continues when the connection is established. A call that cannot
-     * even start has failed. */
+    /* TODO 6: Fill in the call, and append it to `calls`. Start connecting, but do not wait:
+     * send_request continues when the connection is established. A call that cannot even start has
+     * failed. */
     (void)which, (void)callback, (void)address, (void)call;
     (void)now, (void)wait_for, (void)send_request;
 }
@@ -506,15 +505,15 @@ static void receive_answer(struct source *source, uint32_t events)
     (void)events;
     struct call *call = (struct call *)source;
     struct line *line = &call->search->line;
-    /* TODO 8: Receive what has arrived of the answer. Is its newline there, can it still arrive,
-     * has the backend failed? If the call is over, complete_call records that; otherwise its socket
-     * will be ready again. */
+    /* TODO 8: Receive what has arrived of the answer. Is its newline there? Can it still arrive, or
+     * has the backend failed? If the call is over, complete_call records that; otherwise there will
+     * be another event. */
     (void)call, (void)line;
 }
 
 /* Records that a call has completed; error is NULL if the line holds the answer. Its callback runs
  * later, from the loop: a call may complete even before call_backend returns, while its caller is
- * still serving the client that the callback serves. */
+ * still serving the client that the callback would serve. */
 static void complete_call(struct call *call, const char *error)
 {
     struct line *line = &call->search->line;
@@ -536,7 +535,7 @@ static void die(const char *call)
     exit(1);
 }
 
-/* Returns the port that a word names, 0 to 65535, or -1. */
+/* Returns the port number that the word contains, 0 to 65535, or -1. */
 static int port_number(const char *word)
 {
     if (!isdigit((unsigned char)word[0]))
