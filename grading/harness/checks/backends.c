@@ -146,15 +146,19 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
     expect_search(clients[0], "after that");
 }
 
-/* When the server is scheduled again, the answer has arrived and the call's second is over. Either
- * may decide, but not both. */
-static void expect_one_result(struct server *s, struct peer *p)
+/* The answer has arrived and the call's second is over before the server handles either: it must
+ * complete the call once. With the fault the loop finds both in one round, the answer first;
+ * without it, the server is stopped until the second is over, and finds the deadline first. */
+static void expect_one_result(const char *faults)
 {
-    set_hint("When the loop looked, the answer had arrived and the second was over. Whichever you "
-             "handle first completes the call: the other must find it completed.",
-             "make backends DELAY=900     # second terminal: make run; third:\n"
-             "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.5\n"
-             "s=$(pgrep -nf 'server 9000'); kill -STOP $s; sleep 1; kill -CONT $s; wait");
+    set_hint("The answer had arrived and the second was over. Whichever is handled first completes "
+             "the call: the other must find it completed.",
+             "make run FAULTS=late_after_stop=1100\n"
+             "# second terminal: make backends DELAY=300; third:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000 &\n"
+             "s=$(pgrep -nf 'server 9000'); kill -STOP $s; kill -CONT $s; wait");
+    struct server *s = start_server(.backends = true, .faults = faults);
+    struct peer *p = connect_to(s);
     set_backend(USER, HOLDS);
     send_text(p, "search at the deadline\n");
     wait_for_calls(s, USER, 1);
@@ -163,7 +167,7 @@ static void expect_one_result(struct server *s, struct peer *p)
     release(USER, "at the deadline");
     set_backend(USER, ANSWERS);
     struct wait w = begin_wait(s);
-    for (double over = now() + 1; now() < over && continue_wait(&w);)
+    for (double over = now() + 1; faults == NULL && now() < over && continue_wait(&w);)
         ;
     thaw(s);
     receive_one_of(p, answer_to("at the deadline"), "error: user backend timed out\n");
@@ -190,6 +194,7 @@ DEFINE_SHARED_CHECK(
     expect_timeouts_of_silence(s, clients);
     expect_failures_after_timeouts(clients);
     expect_deadline_per_call(s, clients);
-    expect_one_result(s, clients[0]);
     expect_descriptors(s, before, "as many as before those searches");
+    expect_one_result(NULL);
+    expect_one_result("late_after_stop=1100");
 }

@@ -15,6 +15,8 @@
  *                  Nth accept: too early to interrupt a call, or too late
  *   term_before_wait=N  SIGTERM arrives just before the first select, poll or epoll_wait after
  *                  the Nth accept. While blocked it stays pending until a call unblocks it.
+ *   late_after_stop=N  after a stop (SIGSTOP, SIGCONT), the first select, poll or epoll_wait that
+ *                  finds something ready returns N milliseconds late, as on a busy machine
  *   small_buffers  each accepted socket has the smallest possible send buffer
  *   big_receive    each accepted socket has a large receive buffer from the beginning
  *   strict_close   a close that fails with EBADF is reported on standard error
@@ -48,6 +50,7 @@ static size_t short_send, short_recv;
 static int eintr;
 int fork_fails, thread_fails, late_threads, spurious_wakeup;
 static int term_before_accept, term_after_accept, term_before_wait, never_drained;
+static int late_after_stop;
 static bool strict_close, small_buffers, big_receive;
 
 atomic_int accepted;
@@ -58,11 +61,11 @@ static size_t setting(const char *name)
     return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
-static const char *const names[] = {"short_send",       "short_recv",         "eintr",
-                                    "fork_fails",       "thread_fails",       "late_threads",
-                                    "spurious_wakeup",  "term_before_accept", "term_after_accept",
-                                    "term_before_wait", "small_buffers",      "big_receive",
-                                    "strict_close",     "never_drained",      NULL};
+static const char *const names[] = {
+    "short_send",        "short_recv",       "eintr",           "fork_fails",
+    "thread_fails",      "late_threads",     "spurious_wakeup", "term_before_accept",
+    "term_after_accept", "term_before_wait", "late_after_stop", "small_buffers",
+    "big_receive",       "strict_close",     "never_drained",   NULL};
 
 /* A misspelt name would be a fault that never happens. */
 static void refuse_unknown(const char *faults)
@@ -97,6 +100,7 @@ __attribute__((constructor)) static void begin(void)
     term_before_accept = (int)setting("term_before_accept=");
     term_after_accept = (int)setting("term_after_accept=");
     term_before_wait = (int)setting("term_before_wait=");
+    late_after_stop = (int)setting("late_after_stop=");
     never_drained = (int)setting("never_drained=");
     const char *faults = getenv("FAULTS");
     strict_close = faults && strstr(faults, "strict_close");
@@ -188,6 +192,23 @@ static bool interrupted_wait(atomic_int *calls)
         send_sigterm("just before a call that waits");
     }
     return false;
+}
+
+/* What a call that waits returns. A stop makes it fail with EINTR; the next one may be late. */
+static int late(int result)
+{
+    static _Thread_local bool stopped;
+    int saved = errno;
+    if (late_after_stop != 0 && result == -1 && errno == EINTR)
+        stopped = true;
+    if (stopped && result > 0) {
+        stopped = false;
+        nanosleep(&(struct timespec){.tv_sec = late_after_stop / 1000,
+                                     .tv_nsec = late_after_stop % 1000 * 1000000L},
+                  NULL);
+    }
+    errno = saved;
+    return result;
 }
 
 ssize_t send(int fd, const void *data, size_t size, int flags)
@@ -365,45 +386,45 @@ int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     INTERCEPT(poll);
-    return interrupted_wait(&calls) ? -1 : real(fds, count, timeout);
+    return interrupted_wait(&calls) ? -1 : late(real(fds, count, timeout));
 }
 
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room);
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room)
 {
     INTERCEPT(__poll_chk);
-    return interrupted_wait(&calls) ? -1 : real(fds, count, timeout, room);
+    return interrupted_wait(&calls) ? -1 : late(real(fds, count, timeout, room));
 }
 
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
     INTERCEPT(ppoll);
-    return interrupted_wait(&calls) ? -1 : real(fds, count, timeout, mask);
+    return interrupted_wait(&calls) ? -1 : late(real(fds, count, timeout, mask));
 }
 
 int select(int n, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
     INTERCEPT(select);
-    return interrupted_wait(&calls) ? -1 : real(n, in, out, other, timeout);
+    return interrupted_wait(&calls) ? -1 : late(real(n, in, out, other, timeout));
 }
 
 int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec *timeout,
             const sigset_t *mask)
 {
     INTERCEPT(pselect);
-    return interrupted_wait(&calls) ? -1 : real(n, in, out, other, timeout, mask);
+    return interrupted_wait(&calls) ? -1 : late(real(n, in, out, other, timeout, mask));
 }
 
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
 {
     INTERCEPT(epoll_wait);
-    return interrupted_wait(&calls) ? -1 : real(fd, events, most, timeout);
+    return interrupted_wait(&calls) ? -1 : late(real(fd, events, most, timeout));
 }
 
 int epoll_pwait(int fd, struct epoll_event *events, int most, int timeout, const sigset_t *mask)
 {
     INTERCEPT(epoll_pwait);
-    return interrupted_wait(&calls) ? -1 : real(fd, events, most, timeout, mask);
+    return interrupted_wait(&calls) ? -1 : late(real(fd, events, most, timeout, mask));
 }
 
 /* valgrind does not know this call, and would let it fail: there it is epoll_pwait, in milliseconds
@@ -415,7 +436,7 @@ int epoll_pwait2(int fd, struct epoll_event *events, int most, const struct time
     if (interrupted_wait(&calls))
         return -1;
     if (!RUNNING_ON_VALGRIND)
-        return real(fd, events, most, timeout, mask);
+        return late(real(fd, events, most, timeout, mask));
     long milliseconds =
         timeout == NULL ? -1 : timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
     return epoll_pwait(fd, events, most, (int)milliseconds, mask);
