@@ -118,7 +118,7 @@ static size_t send_all(int client, const char *data, size_t size)
 {
     size_t sent = 0;
     while (sent < size) {
-        /* Without MSG_NOSIGNAL, sending to a client that has gone ends the server by SIGPIPE. */
+        /* Without MSG_NOSIGNAL, sending to a client that has left kills the server by SIGPIPE. */
         ssize_t n = send(client, data + sent, size - sent, MSG_NOSIGNAL);
         if (n == -1 && errno == EINTR)
             continue;

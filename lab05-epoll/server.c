@@ -38,7 +38,7 @@ struct client {
 
 static LIST_HEAD(list, client) clients, closed; /* closed: to be freed after the batch */
 static unsigned long long connections, bytes;
-static int reserve_fd = -1; /* closed when there is no other descriptor: see accept_clients */
+static int reserve_fd = -1; /* closed to free one for accept: see accept_clients */
 static int epoll_fd;        /* the epoll instance, epoll(7) */
 
 /* Registers what this client is interested in: EPOLL_CTL_ADD for a new client, EPOLL_CTL_MOD for a
@@ -71,7 +71,7 @@ int main(int argc, char **argv)
         return 2;
     }
     listener = listen_on(port);
-    fcntl(listener, F_SETFL, O_NONBLOCK); /* a client may leave before accept is called */
+    fcntl(listener, F_SETFL, O_NONBLOCK); /* accept must not block if the client has left */
     reserve_fd = open("/dev/null", O_RDONLY);
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     return 0;
 }
 
-/* ---- serving a client: nothing here knows how the loop waits --------------------------------- */
+/* ---- serving a client: independent of how the loop waits ------------------------------------- */
 
 /* Serves a client that is ready, and records what it is interested in next. */
 static void serve_client(struct client *client, bool readable)
@@ -114,7 +114,7 @@ static void serve_client(struct client *client, bool readable)
     client->interest = 0;
     if (!all_sent)
         client->interest |= WANT_WRITE;
-    if (!client->eof && client->end < BUFFER_SIZE) /* a client that does not read must wait */
+    if (!client->eof && client->end < BUFFER_SIZE) /* no room: stop reading */
         client->interest |= WANT_READ;
 }
 

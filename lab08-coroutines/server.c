@@ -656,7 +656,7 @@ static unsigned long long serve_client(int client)
 /* ---- the main thread accepts clients --------------------------------------------------------- */
 
 static unsigned long long connections;
-static int reserve_fd = -1; /* closed when there is no other descriptor: see accept_clients */
+static int reserve_fd = -1; /* closed to free one for accept: see accept_clients */
 
 /* Distributes the clients evenly. Registering is all it takes: a new socket is writable, so its
  * worker gets an event, and sees that the descriptor is not open yet. */
@@ -703,7 +703,7 @@ int main(int argc, char **argv)
         return 2;
     }
     listener = listen_on(port);
-    fcntl(listener, F_SETFL, O_NONBLOCK); /* a client may leave before accept is called */
+    fcntl(listener, F_SETFL, O_NONBLOCK); /* accept must not block if the client has left */
     reserve_fd = open("/dev/null", O_RDONLY);
     int epoll_fd = epoll_create1(0);
     if (epoll_fd == -1)

@@ -39,7 +39,7 @@ struct client {
 
 static LIST_HEAD(list, client) clients, closed; /* closed: to be freed after the batch */
 static unsigned long long connections, bytes;
-static int reserve_fd = -1; /* closed when there is no other descriptor: see accept_clients */
+static int reserve_fd = -1;        /* closed to free one for accept: see accept_clients */
 static fd_set read_set, write_set; /* what to wait for; select overwrites the copies it gets */
 static int highest;                /* the highest descriptor in either */
 
@@ -72,7 +72,7 @@ int main(int argc, char **argv)
         return 2;
     }
     listener = listen_on(port);
-    fcntl(listener, F_SETFL, O_NONBLOCK); /* a client may leave before accept is called */
+    fcntl(listener, F_SETFL, O_NONBLOCK); /* accept must not block if the client has left */
     reserve_fd = open("/dev/null", O_RDONLY);
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
@@ -97,7 +97,7 @@ int main(int argc, char **argv)
     return 0;
 }
 
-/* ---- serving a client: nothing here knows how the loop waits --------------------------------- */
+/* ---- serving a client: independent of how the loop waits ------------------------------------- */
 
 /* Serves a client that is ready, and records what it is interested in next. */
 static void serve_client(struct client *client, bool readable)

@@ -129,7 +129,7 @@ struct client {
 static LIST_HEAD(list, client) clients, closed;   /* closed: to be freed after the batch */
 static struct client *client_at[MAX_DESCRIPTORS]; /* the client that has this descriptor */
 static unsigned long long connections, bytes;
-static int reserve_fd = -1; /* closed when there is no other descriptor: see accept_clients */
+static int reserve_fd = -1; /* closed to free one for accept: see accept_clients */
 static int epoll_fd;        /* the epoll instance, epoll(7) */
 
 /* Registers what this client is interested in: EPOLL_CTL_ADD for a new client, EPOLL_CTL_MOD for a
@@ -243,7 +243,7 @@ int main(int argc, char **argv)
         return 2;
     }
     listener = listen_on(port);
-    fcntl(listener, F_SETFL, O_NONBLOCK); /* a client may leave before accept is called */
+    fcntl(listener, F_SETFL, O_NONBLOCK); /* accept must not block if the client has left */
     reserve_fd = open("/dev/null", O_RDONLY);
     epoll_fd = epoll_create1(0);
     if (epoll_fd == -1)
@@ -270,7 +270,7 @@ int main(int argc, char **argv)
     return 0;
 }
 
-/* ---- serving a client: nothing here knows how the loop waits --------------------------------- */
+/* ---- serving a client: independent of how the loop waits ------------------------------------- */
 
 /* Serves a client that is ready, and records what it is interested in next. */
 static void serve_client(struct client *client, bool readable)
