@@ -39,7 +39,8 @@ struct client {
 
 static LIST_HEAD(list, client) clients, closed; /* closed: to be freed after the batch */
 static unsigned long long connections, bytes;
-static int reserve_fd = -1;        /* closed to free one for accept: see accept_clients */
+static int reserve_fd = -1; /* closed to free one for accept: see accept_clients */
+
 static fd_set read_set, write_set; /* what to wait for; select overwrites the copies it gets */
 static int highest;                /* the highest descriptor in either */
 

@@ -39,7 +39,8 @@ struct client {
 static LIST_HEAD(list, client) clients, closed; /* closed: to be freed after the batch */
 static unsigned long long connections, bytes;
 static int reserve_fd = -1; /* closed to free one for accept: see accept_clients */
-static int epoll_fd;        /* the epoll instance, epoll(7) */
+
+static int epoll_fd; /* the epoll instance, epoll(7) */
 
 /* Registers what this client is interested in: EPOLL_CTL_ADD for a new client, EPOLL_CTL_MOD for a
  * change. Level-triggered: what is left unread is reported again. Returns false on failure. */
