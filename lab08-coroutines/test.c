@@ -149,21 +149,6 @@ CHECK(both_workers, 4, "distributes its clients over two workers", .needs = "few
 
 SHARED_CHECK(ten_thousand, 3, "serves 10,000 clients without losing a byte")
 
-/* Mappings without access (PROT_NONE): a guard page below each stack. */
-static int count_guards(struct server *s)
-{
-    char path[64], line[400];
-    int n = 0;
-    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid_of(s));
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        grader_error("cannot read %s", path);
-    while (fgets(line, sizeof line, file) != NULL)
-        n += strstr(line, " ---p ") != NULL;
-    fclose(file);
-    return n;
-}
-
 /* A client that sends much at once, and stays connected. */
 static void send_much_at_once(struct server *s, const char *text, size_t size)
 {
@@ -209,7 +194,7 @@ CHECK(small_stacks, 4, "needs little memory for an idle client, and guards each 
     guards = count_guards(s) - guards;
     if (guards < CLIENTS)
         fail_check(s, "a guard page below each stack, mprotect(2): 200 for 200 clients",
-                   "%d more mappings without access (PROT_NONE)", guards);
+                   "%d more stretches of memory with inaccessible pages below", guards);
 }
 
 SHARED_CHECK(search, 5, "queries the user, query and stock backends in turn",

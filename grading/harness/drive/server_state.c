@@ -29,6 +29,11 @@ int count_descriptors(struct server *s)
     return read_descriptor_count(s->pid);
 }
 
+int count_guards(struct server *s)
+{
+    return read_guard_count(s->pid);
+}
+
 int count_mappings(struct server *s)
 {
     return read_mapping_count(s->pid);

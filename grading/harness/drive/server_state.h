@@ -8,6 +8,8 @@
 int count_threads(struct server *s);     /* of the server and all that descends from it */
 int count_processes(struct server *s);   /* the same, including zombies */
 int count_descriptors(struct server *s); /* of the server's first process */
+/* Stretches of its memory that have inaccessible pages directly below them: guarded stacks. */
+int count_guards(struct server *s);
 /* Memory mappings of the server's first process: ended threads may leave some behind. */
 int count_mappings(struct server *s);
 

@@ -5,9 +5,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,18 +64,79 @@ uint64_t read_memory(pid_t root)
     return sum;
 }
 
-int read_mapping_count(pid_t pid)
+static FILE *open_maps(pid_t pid)
 {
     char path[64];
-    int lines = 0;
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         grader_error("cannot read %s: %s", path, strerror(errno));
+    return file;
+}
+
+int read_mapping_count(pid_t pid)
+{
+    int lines = 0;
+    FILE *file = open_maps(pid);
     for (int c; (c = getc(file)) != EOF;)
         lines += c == '\n';
     fclose(file);
     return lines;
+}
+
+enum { PAGES_AT_ONCE = 64, MAX_SCANNED = 64 << 20 };
+
+/* How many of these pages, from the first on, can be read; process_vm_readv(2) stops at one that
+ * cannot. */
+static size_t readable_pages(pid_t pid, char *start, size_t count, size_t page_size)
+{
+    struct iovec remote[PAGES_AT_ONCE];
+    char bytes[PAGES_AT_ONCE];
+    for (size_t i = 0; i < count; i++)
+        remote[i] = (struct iovec){start + i * page_size, 1};
+    ssize_t n = process_vm_readv(pid, &(struct iovec){bytes, count}, 1, remote, count, 0);
+    return n == -1 ? 0 : (size_t)n;
+}
+
+/* Stretches of readable pages in this mapping that begin behind a page that is not. */
+static int guards_within(pid_t pid, uintptr_t start, uintptr_t end)
+{
+    size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+    bool guarded = false;
+    int n = 0;
+    for (uintptr_t page = start; page < end;) {
+        size_t count = (end - page) / page_size;
+        if (count > PAGES_AT_ONCE)
+            count = PAGES_AT_ONCE;
+        size_t readable = readable_pages(pid, (char *)page, count, page_size);
+        if (readable > 0)
+            n += guarded;
+        guarded = readable < count;
+        page += (readable + guarded) * page_size;
+    }
+    return n;
+}
+
+int read_guard_count(pid_t pid)
+{
+    char line[512], access[5];
+    uintptr_t start, end, inaccessible_until = 0;
+    unsigned long inode;
+    int n = 0;
+    FILE *file = open_maps(pid);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, access, &inode) != 4)
+            continue;
+        if (strcmp(access, "rw-p") == 0 && inode == 0) {
+            n += start == inaccessible_until;
+            if (end - start <= MAX_SCANNED)
+                n += guards_within(pid, start, end);
+        }
+        if (strcmp(access, "---p") == 0)
+            inaccessible_until = end;
+    }
+    fclose(file);
+    return n;
 }
 
 int read_descriptor_count(pid_t pid)

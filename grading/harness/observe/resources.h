@@ -15,6 +15,9 @@ uint64_t read_memory(pid_t root);
 
 /* Of one process. */
 int read_mapping_count(pid_t pid);
+/* How many stretches of anonymous writable memory have inaccessible pages directly below them: a
+ * mapping without access, mprotect(2), or pages within the same mapping, MADV_GUARD_INSTALL. */
+int read_guard_count(pid_t pid);
 int read_descriptor_count(pid_t pid);
 /* What a descriptor is, as "socket:[123]". Returns the length, or -1 when it is not open. */
 ssize_t read_descriptor(pid_t pid, int fd, char *target, size_t size);
