@@ -53,6 +53,7 @@ static int term_before_accept, term_after_accept, term_before_wait, never_draine
 static int late_after_stop;
 static bool strict_close, small_buffers, big_receive;
 
+int first_process;
 atomic_int accepted;
 
 static size_t setting(const char *name)
@@ -90,6 +91,7 @@ static void refuse_unknown(const char *faults)
 __attribute__((constructor)) static void begin(void)
 {
     refuse_unknown(getenv("FAULTS"));
+    first_process = getpid();
     short_send = setting("short_send=");
     short_recv = setting("short_recv=");
     eintr = (int)setting("eintr=");

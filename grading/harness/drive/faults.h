@@ -8,7 +8,8 @@
 
 #pragma GCC visibility push(hidden)
 extern int fork_fails, thread_fails, late_threads, spurious_wakeup; /* as in FAULTS; 0: none */
-extern atomic_int accepted;                                         /* clients so far */
+extern int first_process;   /* the pid of the one that the library was loaded into */
+extern atomic_int accepted; /* clients so far */
 #pragma GCC visibility pop
 
 /* Begins each function below: how often it was called, and the real function. */

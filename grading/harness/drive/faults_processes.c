@@ -22,17 +22,24 @@ static bool fails_now(atomic_int *calls, int which)
     return true;
 }
 
+/* Only forks of the server's first process count: with a double fork, each client takes a second
+ * one in its child. */
+static bool fork_fails_now(void)
+{
+    return getpid() == first_process && fails_now(&forks, fork_fails);
+}
+
 pid_t fork(void)
 {
     INTERCEPT(fork);
-    return fails_now(&forks, fork_fails) ? -1 : real();
+    return fork_fails_now() ? -1 : real();
 }
 
 /* POSIX.1-2024: without the handlers of pthread_atfork. */
 pid_t _Fork(void)
 {
     INTERCEPT(_Fork);
-    return fails_now(&forks, fork_fails) ? -1 : real();
+    return fork_fails_now() ? -1 : real();
 }
 
 struct late_start {

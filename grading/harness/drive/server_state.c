@@ -1,4 +1,6 @@
 #include "drive/server_state.h"
+#include "core/clock.h"
+#include "core/procfs.h"
 #include "core/report.h"
 #include "observe/resources.h"
 #include "observe/sockets.h"
@@ -8,6 +10,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 int count_threads(struct server *s)
 {
@@ -27,6 +30,31 @@ int count_processes(struct server *s)
 int count_descriptors(struct server *s)
 {
     return read_descriptor_count(s->pid);
+}
+
+bool is_orphan(struct server *s, pid_t pid)
+{
+    pid_t parent, pids[MAX_PROCESSES_READ];
+    int n = read_processes(s->pid, pids, MAX_PROCESSES_READ);
+    if (read_task_state(pid, pid, &parent) == '-')
+        return false;
+    for (int i = 0; i < n; i++)
+        if (pids[i] == parent)
+            return false;
+    return true;
+}
+
+bool orphan_exits(pid_t pid)
+{
+    enum { MAX_SECONDS = 20 };
+    pid_t parent;
+    for (double since = now(); now() - since < MAX_SECONDS;) {
+        char state = read_task_state(pid, pid, &parent);
+        if (state == '-' || state == 'Z' || state == 'X')
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return false;
 }
 
 int count_guards(struct server *s)

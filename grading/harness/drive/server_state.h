@@ -8,6 +8,11 @@
 int count_threads(struct server *s);     /* of the server and all that descends from it */
 int count_processes(struct server *s);   /* the same, including zombies */
 int count_descriptors(struct server *s); /* of the server's first process */
+/* Has the parent of this process of the server exited, as with a double fork? */
+bool is_orphan(struct server *s, pid_t pid);
+/* Waits until an orphan has exited, even if it has not been reaped: that is not up to the server.
+ * False if it is still running after 20 seconds. */
+bool orphan_exits(pid_t pid);
 /* Stretches of its memory that have inaccessible pages directly below them: guarded stacks. */
 int count_guards(struct server *s);
 /* Memory mappings of the server's first process: ended threads may leave some behind. */

@@ -4,34 +4,66 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-int read_processes(pid_t root, pid_t *pids, int most)
+enum { MAX_ON_MACHINE = 8192 };
+
+struct process {
+    pid_t pid, parent;
+    char state;
+};
+
+static int read_machine(struct process *all, int most)
 {
-    enum { MAX_ON_MACHINE = 8192 };
-    static struct {
-        pid_t pid, parent;
-    } all[MAX_ON_MACHINE];
-    int total = 0, found = 0;
-    pid_t parent;
-    pids[found++] = root;
+    int total = 0;
     DIR *proc = opendir("/proc");
     if (proc == NULL)
         grader_error("cannot read /proc: %s", strerror(errno));
-    for (struct dirent *entry; (entry = readdir(proc)) != NULL && total < MAX_ON_MACHINE;) {
-        pid_t pid = atoi(entry->d_name);
-        if (pid > 0 && read_task_state(pid, pid, &parent) != '-') {
-            all[total].pid = pid;
-            all[total++].parent = parent;
-        }
+    for (struct dirent *entry; (entry = readdir(proc)) != NULL && total < most;) {
+        struct process *p = &all[total];
+        p->pid = atoi(entry->d_name);
+        if (p->pid > 0 && (p->state = read_task_state(p->pid, p->pid, &p->parent)) != '-')
+            total++;
     }
     closedir(proc);
+    return total;
+}
+
+/* A descendant whose parent has exited is still in the process group that the server leads. When it
+ * has exited too, it is not the server that has to wait for it. */
+static bool is_orphan_of(pid_t root, const struct process *p)
+{
+    return p->pid != root && p->state != 'Z' && p->state != 'X' && getpgid(p->pid) == root;
+}
+
+int read_processes(pid_t root, pid_t *pids, int most)
+{
+    static struct process all[MAX_ON_MACHINE];
+    static bool found_already[MAX_ON_MACHINE];
+    int total = read_machine(all, MAX_ON_MACHINE), found = 0;
+    pids[found++] = root;
+    memset(found_already, 0, sizeof found_already);
     for (int i = 0; i < found; i++)
         for (int j = 0; j < total && found < most; j++)
-            if (all[j].parent == pids[i])
+            if (!found_already[j] && all[j].parent == pids[i]) {
+                found_already[j] = true;
                 pids[found++] = all[j].pid;
+            }
+    int descendants = found;
+    for (int j = 0; j < total && found < most; j++)
+        if (!found_already[j] && is_orphan_of(root, &all[j]))
+            pids[found++] = all[j].pid;
+    /* And what descends from orphans, in other process groups. */
+    for (int i = descendants; i < found; i++)
+        for (int j = 0; j < total && found < most; j++)
+            if (!found_already[j] && all[j].parent == pids[i] && getpgid(all[j].pid) != root) {
+                found_already[j] = true;
+                pids[found++] = all[j].pid;
+            }
     return found;
 }
 
