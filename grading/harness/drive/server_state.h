@@ -5,10 +5,11 @@
 #include "drive/peer.h"
 #include "drive/server_process.h"
 
-int count_threads(struct server *s);     /* of the server and all that descends from it */
-int count_processes(struct server *s);   /* the same, including zombies */
-int count_descriptors(struct server *s); /* of the server's first process */
-/* Memory mappings of the server's first process: ended threads may leave some behind. */
+int count_threads(struct server *s);   /* of the server and all that descends from it */
+int count_processes(struct server *s); /* the same, including zombies */
+/* Of the server's first process; the check fails if it has ended. Ended threads may leave memory
+ * mappings behind. */
+int count_descriptors(struct server *s);
 int count_mappings(struct server *s);
 
 uint64_t cpu_time(struct server *s); /* of the server and its children, in nanoseconds */

@@ -1,10 +1,8 @@
 #include "observe/resources.h"
 #include "core/procfs.h"
-#include "core/report.h"
 #include "observe/tasks.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +67,7 @@ int read_mapping_count(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        grader_error("cannot read %s: %s", path, strerror(errno));
+        return -1;
     for (int c; (c = getc(file)) != EOF;)
         lines += c == '\n';
     fclose(file);
@@ -83,7 +81,7 @@ int read_descriptor_count(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *directory = opendir(path);
     if (directory == NULL)
-        grader_error("cannot read %s: %s", path, strerror(errno));
+        return -1;
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
         n += entry->d_name[0] != '.';
     closedir(directory);

@@ -13,7 +13,7 @@ uint64_t read_times_run(pid_t root);
  * proc(5). */
 uint64_t read_memory(pid_t root);
 
-/* Of one process. */
+/* Of one process. When it has ended, 0, or -1: it cannot be read. */
 int read_mapping_count(pid_t pid);
 int read_descriptor_count(pid_t pid);
 /* What a descriptor is, as "socket:[123]". Returns the length, or -1 when it is not open. */
