@@ -8,8 +8,8 @@
 
 DEFINE_SHARED_CHECK(
     backend_in_pieces, .needs = "search",
-    .hint = "A backend's answer, too, arrives in pieces: it is complete when its newline is there. "
-            "Ignore what follows.",
+    .hint = "A backend's answer may arrive in pieces, too: it is complete when its newline is "
+            "there. Ignore what follows.",
     .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
                "# in a second terminal: make run; in a third:\n"
                "echo 'search x' | nc -N 127.0.0.1 9000\n"
@@ -58,7 +58,7 @@ DEFINE_SHARED_CHECK(
     backend_down, .needs = "in_order",
     .hint = "A refused connect(), recv() that returns 0 before the newline, a line that is too "
             "long: in each case this backend has failed. Close its socket, send the client the "
-            "error, and call no further backend.",
+            "error, and do not call the next backend.",
     .by_hand = "make run                    # no backends; in a second terminal:\n"
                "echo 'search x' | nc -N 127.0.0.1 9000\n"
                "# error: user backend failed")

@@ -28,8 +28,8 @@ DEFINE_SHARED_CHECK(
 
 DEFINE_SHARED_CHECK(
     pieces, .needs = "echo_line",
-    .hint = "TCP is a byte stream: recv() returns what has arrived so far, be it half a line or "
-            "three lines. Send that back, then call recv() again.",
+    .hint = "TCP is a byte stream: recv() returns what has arrived so far, whether that is half a "
+            "line or three lines. Send that back, then call recv() again.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "(printf one; sleep 1; printf ' two'; sleep 1) |\n"
                "    nc -N 127.0.0.1 9000    # one ... two")
@@ -96,7 +96,7 @@ DEFINE_SHARED_CHECK(
 DEFINE_SHARED_CHECK(
     half_close, .needs = "big_message",
     .hint = "recv() returned 0: the client has finished sending, but it can still receive. "
-            "close() sends what is left and then FIN, unless SO_LINGER says otherwise.",
+            "close() sends what is left and then FIN, unless SO_LINGER is set.",
     .by_hand = "make run FAULTS=small_buffers    # and in a second terminal:\n"
                "seq 1000000 | nc -N 127.0.0.1 9000 | tail -n 1  # prints 1000000\n"
                "nc -N 127.0.0.1 9000 </dev/null                 # ends at once")

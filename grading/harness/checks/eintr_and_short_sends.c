@@ -45,8 +45,8 @@ DEFINE_SHARED_CHECK(short_sends, .needs = "pieces",
                                "printf 'hello, server\\n' | nc -N 127.0.0.1 9000")
 {
     if (trusts_short_counts) { /* a short count may mean "drained" there: none is injected */
-        set_hint("send() took a part, or nothing (EAGAIN). Keep the rest in the client's buffer, "
-                 "and wait for room (EPOLLOUT) until all of it is sent.",
+        set_hint("send() took only part of the data, or none (EAGAIN). Keep the rest in the "
+                 "client's buffer, and wait for room (EPOLLOUT) until all of it is sent.",
                  "make run FAULTS=small_buffers    # and in a second terminal:\n"
                  "seq 1000000 | nc -N 127.0.0.1 9000 | (sleep 1; tail -n 1)\n"
                  "# 1000000");

@@ -118,8 +118,8 @@ DEFINE_SHARED_CHECK(
 
 DEFINE_SHARED_CHECK(
     slow_reader, .needs = "half_close silent_client",
-    .hint = "What a client has sent and not read back waits in the server. When that is about "
-            "64 KiB, stop reading from this client until some of it has been sent.",
+    .hint = "What a client has sent but not read back accumulates in the server. When that is "
+            "about 64 KiB, stop reading from this client until some of it has been sent.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 5; tail -n 1) &\n"
                "sleep 3; grep VmRSS /proc/$(pgrep -nf 'server 9000')/status\n"

@@ -50,7 +50,7 @@ static void expect_count_of_sent_bytes(void)
     expect_summary_line(s, e, 1, ANY_BYTES);
     unsigned long long bytes = 0;
     char expected[160];
-    snprintf(expected, sizeof expected, "the number of bytes that send() took: from %zu to %zu",
+    snprintf(expected, sizeof expected, "a count of the bytes that send() took, from %zu to %zu",
              sent.least, sent.most);
     /* A send() that the signal ends may not return how much it took. */
     if (sscanf(e.out, "served 1 connections, %llu bytes\n", &bytes) != 1 ||

@@ -20,21 +20,39 @@ static void expect_usage(const char *const *argv)
         fail_check(s, "nothing on standard output", "%s", quoted(e.out, strlen(e.out), 0));
 }
 
-static void check_arguments(void)
+#define USAGE                                                                                      \
+    "For invalid arguments print a line with \"usage:\" on standard error, and exit with status "  \
+    "2."
+
+static void check_number_of_arguments(void)
 {
+    set_hint(searches ? "Two forms are valid: PORT, and PORT USER QUERY STOCK. " USAGE
+                      : "There must be exactly one argument, PORT. " USAGE,
+             "make && timeout 2 ./server; echo \"exit status $?\"\n"
+             "timeout 2 ./server 0 1; echo \"exit status $?\"");
     expect_usage((const char *[]){NULL});
+    expect_usage((const char *[]){"0", "1", "2", "3", "4", NULL});
+    if (searches) {
+        expect_usage((const char *[]){"0", "1", NULL});
+        expect_usage((const char *[]){"0", "1", "2", NULL});
+    }
+    set_hint(NULL, NULL);
+}
+
+static void check_ports(void)
+{
+    set_hint("A port is a number from 0 to 65535, with nothing after it. " USAGE,
+             "make && timeout 2 ./server http; echo \"exit status $?\"\n"
+             "timeout 2 ./server 80x; echo \"exit status $?\"");
     expect_usage((const char *[]){"", NULL});
     expect_usage((const char *[]){"http", NULL});
     expect_usage((const char *[]){"0x", NULL});
     expect_usage((const char *[]){"-1", NULL});
     expect_usage((const char *[]){"65536", NULL});
     expect_usage((const char *[]){"99999999999999999999", NULL});
-    expect_usage((const char *[]){"0", "1", "2", "3", "4", NULL});
-    if (searches) {
-        expect_usage((const char *[]){"0", "1", NULL});
-        expect_usage((const char *[]){"0", "1", "2", NULL});
+    if (searches)
         expect_usage((const char *[]){"0", "1", "2", "3x", NULL});
-    }
+    set_hint(NULL, NULL);
 }
 
 /*
@@ -73,16 +91,14 @@ static int take_port(int *port)
 
 DEFINE_SHARED_CHECK(
     usage,
-    .hint =
-        "Invalid arguments: print a line with \"usage:\" and exit with status 2. A port in use: "
-        "print \"server: bind: \" and strerror(errno), as die(\"bind\") does, and exit with "
-        "status 1. Both on standard error.",
-    .by_hand = "make && ./server http; echo \"exit status $?\"\n"
-               "timeout 2 ./server 80x\n"
+    .hint = "When the port is in use, print \"server: bind: \" and strerror(errno) on standard "
+            "error, as die(\"bind\") does, and exit with status 1.",
+    .by_hand = "make\n"
                "nc -l 127.0.0.1 9000 & sleep 1\n"
                "timeout 2 ./server 9000; echo \"exit status $?\"; kill %1")
 {
-    check_arguments();
+    check_number_of_arguments();
+    check_ports();
     char text[16];
     int port, taken = take_port(&port);
     snprintf(text, sizeof text, "%d", port);

@@ -54,11 +54,12 @@ static bool count_repeated_line(const char *line)
     if (strncmp(last, line, length) != 0)
         return false;
     if (last[length] != '\n' &&
-        (sscanf(last + length, " (%d times)%n", &times, &end) != 1 || last[length + end] != '\n'))
+        (sscanf(last + length, " (repeated %d times)%n", &times, &end) != 1 ||
+         last[length + end] != '\n'))
         return false;
-    if (size + sizeof " (2147483647 times)\n" > sizeof report->asked)
+    if (size + sizeof " (repeated 2147483647 times)\n" > sizeof report->asked)
         return false;
-    sprintf(last + length, " (%d times)\n", times + 1);
+    sprintf(last + length, " (repeated %d times)\n", times + 1);
     return true;
 }
 

@@ -125,7 +125,8 @@ static int release_held(enum backend b, bool in_time)
             release_call(c, in_time);
             n++;
         }
-    asked("the %s backend answers %d %s", backend_name(b), n, n == 1 ? "call" : "calls");
+    if (n > 0)
+        asked("the %s backend answers %d %s", backend_name(b), n, n == 1 ? "call" : "calls");
     return n;
 }
 

@@ -125,8 +125,11 @@ void send_and_receive(struct peer *p, const char *text, int times)
         receive_text(p, text);
     }
     restore_asked(&before);
-    asked("%s sends %s and receives it back, %d times", p->name, quoted(text, strlen(text), 0),
-          times);
+    const char *sent = quoted(text, strlen(text), 0);
+    if (times == 1)
+        asked("%s sends %s and receives it back", p->name, sent);
+    else
+        asked("%s sends %s and receives it back, %d times", p->name, sent, times);
 }
 
 static void expect_end(struct peer *p, bool reset_allowed)

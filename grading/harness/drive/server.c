@@ -126,7 +126,7 @@ static struct ending wait_for_end(struct server *s, const char *expected)
 
 struct ending wait_for_exit(struct server *s)
 {
-    return wait_for_end(s, "the server ends by itself");
+    return wait_for_end(s, "the server exits without receiving a signal");
 }
 
 bool exited_by_fault(struct server *s, struct ending *e)

@@ -2,6 +2,7 @@
 #include "core/clock.h"
 #include "core/procfs.h"
 #include "core/report.h"
+#include "drive/wait_loop.h"
 #include "observe/resources.h"
 #include "observe/sockets.h"
 #include "observe/syscall_table.h"
@@ -27,9 +28,27 @@ int count_processes(struct server *s)
     return read_processes(s->pid, pids, MAX_PROCESSES_READ);
 }
 
+/* Of a server that is about to end there is nothing to count: the check fails when it has ended. */
+static int count_of_running(struct server *s, int (*read_count)(pid_t), const char *what)
+{
+    struct wait w = begin_wait(s);
+    for (;;) {
+        int n = read_count(s->pid), error = errno;
+        if (n > 0)
+            return n;
+        if (continue_wait(&w))
+            continue;
+        if (has_ended(s))
+            fail_check(s, "a running server", "%s", w.why);
+        if (n == -1)
+            grader_error("cannot read the server's %s: %s", what, strerror(error));
+        return n;
+    }
+}
+
 int count_descriptors(struct server *s)
 {
-    return read_descriptor_count(s->pid);
+    return count_of_running(s, read_descriptor_count, "descriptors");
 }
 
 bool is_orphan(struct server *s, pid_t pid)
@@ -59,12 +78,13 @@ bool orphan_exits(pid_t pid)
 
 int count_guards(struct server *s)
 {
+    count_mappings(s); /* fails if the server has ended */
     return read_guard_count(s->pid);
 }
 
 int count_mappings(struct server *s)
 {
-    return read_mapping_count(s->pid);
+    return count_of_running(s, read_mapping_count, "mappings");
 }
 
 uint64_t cpu_time(struct server *s)

@@ -5,17 +5,17 @@
 #include "drive/peer.h"
 #include "drive/server_process.h"
 
-int count_threads(struct server *s);     /* of the server and all that descends from it */
-int count_processes(struct server *s);   /* the same, including zombies */
-int count_descriptors(struct server *s); /* of the server's first process */
+int count_threads(struct server *s);   /* of the server and all that descends from it */
+int count_processes(struct server *s); /* the same, including zombies */
 /* Has the parent of this process of the server exited, as with a double fork? */
 bool is_orphan(struct server *s, pid_t pid);
 /* Waits until an orphan has exited, even if it has not been reaped: that is not up to the server.
  * False if it is still running after 20 seconds. */
 bool orphan_exits(pid_t pid);
-/* Stretches of its memory that have inaccessible pages directly below them: guarded stacks. */
+/* Of the server's first process; the check fails if it has ended. Ended threads may leave memory
+ * mappings behind. A guard: inaccessible pages directly below a stretch of its memory. */
+int count_descriptors(struct server *s);
 int count_guards(struct server *s);
-/* Memory mappings of the server's first process: ended threads may leave some behind. */
 int count_mappings(struct server *s);
 
 uint64_t cpu_time(struct server *s); /* of the server and its children, in nanoseconds */

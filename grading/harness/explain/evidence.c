@@ -81,6 +81,17 @@ static void add_backlog_line(const struct connection *listener)
                  listener->to_read == 1 ? "connection waits" : "connections wait");
 }
 
+static void add_unread_lines(const char *name, const struct connection *c)
+{
+    bool fin = c->state == STATE_CLOSE_WAIT && c->to_read > 0; /* to_read includes it */
+    unsigned long bytes = c->to_read - fin;
+    if (bytes > 0)
+        evidence("%s: %lu %s been read by the server", name, bytes,
+                 bytes == 1 ? "byte has arrived but has not" : "bytes have arrived but have not");
+    if (fin)
+        evidence("%s: end-of-file (FIN) has arrived but has not been read by the server", name);
+}
+
 /* Bytes that wait in the server's sockets, and clients that wait to be accepted. */
 static void add_queue_lines(struct server *s)
 {
@@ -102,10 +113,11 @@ static void add_queue_lines(struct server *s)
             evidence("... and more such clients");
             break;
         }
-        if (c->to_read > 0)
-            evidence("%s: %lu bytes have arrived that the server has not read", name, c->to_read);
+        add_unread_lines(name, c);
         if (c->to_send > 0)
-            evidence("%s: %lu bytes from the server have not reached it yet", name, c->to_send);
+            evidence("%s: %lu %s not acknowledged yet", name, c->to_send,
+                     c->to_send == 1 ? "byte that the server sent is"
+                                     : "bytes that the server sent are");
     }
 }
 

@@ -1,10 +1,8 @@
 #include "observe/resources.h"
 #include "core/procfs.h"
-#include "core/report.h"
 #include "observe/tasks.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,16 +66,15 @@ static FILE *open_maps(pid_t pid)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        grader_error("cannot read %s: %s", path, strerror(errno));
-    return file;
+    return fopen(path, "re");
 }
 
 int read_mapping_count(pid_t pid)
 {
     int lines = 0;
     FILE *file = open_maps(pid);
+    if (file == NULL)
+        return -1;
     for (int c; (c = getc(file)) != EOF;)
         lines += c == '\n';
     fclose(file);
@@ -124,6 +121,8 @@ int read_guard_count(pid_t pid)
     unsigned long inode;
     int n = 0;
     FILE *file = open_maps(pid);
+    if (file == NULL)
+        return -1;
     while (fgets(line, sizeof line, file) != NULL) {
         if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, access, &inode) != 4)
             continue;
@@ -146,7 +145,7 @@ int read_descriptor_count(pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *directory = opendir(path);
     if (directory == NULL)
-        grader_error("cannot read %s: %s", path, strerror(errno));
+        return -1;
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
         n += entry->d_name[0] != '.';
     closedir(directory);

@@ -13,7 +13,7 @@ uint64_t read_times_run(pid_t root);
  * proc(5). */
 uint64_t read_memory(pid_t root);
 
-/* Of one process. */
+/* Of one process. When it has ended, 0, or -1: it cannot be read. */
 int read_mapping_count(pid_t pid);
 /* How many stretches of anonymous writable memory have inaccessible pages directly below them: a
  * mapping without access, mprotect(2), or pages within the same mapping, MADV_GUARD_INSTALL. */
