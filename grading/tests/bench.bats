@@ -61,9 +61,9 @@ END
 }
 
 @test "the server in the style of libtask is measured" {
-    run "$BENCH" --quick --scenario 10 task bare
+    run "$BENCH" --quick --scenario 10 ucontext bare
     [ "$status" -eq 0 ]
-    has "  task "
+    has "  ucontext "
 }
 
 @test "a short run measures all servers in all scenarios, and leaves no process behind" {

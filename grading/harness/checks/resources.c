@@ -68,7 +68,7 @@ DEFINE_SHARED_CHECK(
     }
     thaw(s);
     if (was_idle)
-        expect_idle(s, ECHO_NANOSECONDS, "when there are no descriptors left");
+        expect_no_spinning(s, ECHO_NANOSECONDS, "when there are no descriptors left");
     wait_asleep(s);
     int served = count_served(clients, CLIENTS);
     if (served < MIN_SERVED)

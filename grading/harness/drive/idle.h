@@ -9,5 +9,7 @@
  * asleep ...": "with no client". */
 bool is_idle(struct server *s, uint64_t echo);
 void expect_idle(struct server *s, uint64_t echo, const char *when);
+/* The same for a server that may try something again from time to time: 25 wake-ups a second. */
+void expect_no_spinning(struct server *s, uint64_t echo, const char *when);
 
 #endif
