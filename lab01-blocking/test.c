@@ -19,7 +19,7 @@ SHARED_CHECK(interrupted_calls, 8, "restarts calls that a signal interrupted")
 SHARED_CHECK(short_sends, 8, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 6, "uses no CPU time while nothing happens")
 SHARED_CHECK(stop, 6, "stops on SIGTERM or SIGINT with the correct counts, wherever it waits")
-SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open")
+SHARED_CHECK(memory, 4, "has no memory errors and leaves nothing open")
 
 CHECK(one_at_a_time, 0, "makes the second client wait while the first is silent",
       .needs = "echo_line",

@@ -56,7 +56,7 @@ CHECK(
     }
 }
 
-CHECK(descriptors_closed, 5, "leaves each child its client's socket and no other",
+CHECK(descriptors_closed, 5, "leaves each child only its own client's socket",
       .needs = "process_per_client no_leaked_descriptors",
       .hint = "A child inherits all open descriptors. It does not need the listening socket: close "
               "it there.",
@@ -99,7 +99,7 @@ CHECK(no_zombies, 6, "ends and reaps a child as soon as its client has left",
     expect_processes(s, processes, "both clients have left");
 }
 
-CHECK(burst, 5, "reaps 200 children that exit at once", .needs = "no_zombies",
+CHECK(burst, 5, "reaps 200 children that exit at the same time", .needs = "no_zombies",
       .hint = "Signals do not queue: one SIGCHLD may stand for several children. Call waitpid() "
               "with WNOHANG until it finds no more.",
       .by_hand = "make run                    # and in a second terminal:\n"
@@ -214,6 +214,6 @@ CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zom
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
 
-SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open, parent and children",
+SHARED_CHECK(memory, 4, "has no memory errors and leaves nothing open, parent and children",
              .needs = "half_close descriptors_closed stop")
 SHARED_CHECK(price, 0, "serves 1,000 clients at once (make test CHECK=price shows the cost)")

@@ -105,7 +105,7 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
                    "%d more memory mappings than after the first clients", kept);
 }
 
-SHARED_CHECK(stop, 6, "stops on SIGTERM or SIGINT with the correct counts, after all its threads",
+SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the correct counts",
              .needs = "half_close client_vanishes own_argument",
              .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
                      "in the list and shuts them down, then waits until the last client has left.",
@@ -139,7 +139,7 @@ CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
 
-CHECK(no_data_race, 4, "protects what its threads share with a lock (helgrind)",
+CHECK(no_data_race, 4, "uses a lock to protect what its threads share (helgrind)",
       .needs = "crowd client_vanishes stop",
       .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
               "the accesses.",
@@ -168,5 +168,5 @@ CHECK(no_data_race, 4, "protects what its threads share with a lock (helgrind)",
     expect_no_data_race(s);
 }
 
-SHARED_CHECK(memory, 3, "makes no memory errors and leaves nothing open")
+SHARED_CHECK(memory, 3, "has no memory errors and leaves nothing open")
 SHARED_CHECK(price, 0, "serves 1,000 clients at once (make test CHECK=price shows the cost)")

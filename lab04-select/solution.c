@@ -92,7 +92,7 @@ int main(int argc, char **argv)
     while (!stopping) {
         fd_set readable = read_set, writable = write_set;
         if (select(highest + 1, &readable, &writable, NULL, NULL) == -1)
-            continue; /* EINTR: the sets are undefined, select(2) */
+            continue; /* EINTR: the sets are unchanged, select(2) */
         struct client *client, *next;
         for (client = LIST_FIRST(&clients); client != NULL; client = next) {
             next = LIST_NEXT(client, link);

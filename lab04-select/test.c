@@ -8,7 +8,7 @@
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(echo_line, 6, "sends a line back to nc",
              .hint = "In which call is it blocked? If in select: was the listening socket in the "
-                     "set, and after accept the client? select modifies its sets: pass copies.")
+                     "set, and each client added? select modifies its sets: pass copies.")
 SHARED_CHECK(pieces, 4, "echoes each piece at once, with or without a newline")
 SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
 SHARED_CHECK(big_message, 5, "echoes 8 MiB, every byte in its place",
@@ -103,6 +103,6 @@ SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens",
              .needs = "half_close waits_in_select")
 SHARED_CHECK(stop, 5, "stops on SIGTERM or SIGINT with the correct counts",
              .needs = "half_close client_vanishes waits_in_select")
-SHARED_CHECK(memory, 4, "makes no memory errors and leaves nothing open")
+SHARED_CHECK(memory, 4, "has no memory errors and leaves nothing open")
 SHARED_CHECK(idle_cost, 0,
              "serves clients among idle ones (make test CHECK=idle_cost shows the cost)")

@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 
     while (!stopping) {
         /* TODO 3: Wait for events; epoll reports only descriptors that are ready. Serve each such
-         * client, register its interest if that has changed, and close it later if that is
+         * client, register its interest if that has changed, and call close_later if that is
          * WANT_CLOSE. Accept new clients. An event can also report a broken connection. */
         (void)serve_client, (void)accept_clients;
         pause();

@@ -11,7 +11,7 @@ SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(
     echo_line, 6, "sends a line back to nc",
     .hint = "Which call is it blocked in? If epoll_wait: was the listening socket added, and each "
-            "client after accept? epoll_wait returns the event.data that you registered.")
+            "client added after accept? epoll_wait returns the event.data you registered.")
 SHARED_CHECK(pieces, 4, "echoes each piece at once, with or without a newline")
 SHARED_CHECK(stopped_and_continued, 3, "continues after SIGSTOP and SIGCONT", .needs = "pieces")
 SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
@@ -92,5 +92,5 @@ SHARED_CHECK(idle_is_free, 3, "uses no CPU time while nothing happens",
              .needs = "half_close waits_in_epoll")
 SHARED_CHECK(stop, 5, "stops on SIGTERM or SIGINT with the correct counts",
              .needs = "half_close client_vanishes waits_in_epoll")
-SHARED_CHECK(memory, 3, "makes no memory errors and leaves nothing open")
+SHARED_CHECK(memory, 3, "has no memory errors and leaves nothing open")
 SHARED_CHECK(idle_cost, 0, "pays nothing for idle clients: see make test CHECK=idle_cost")

@@ -154,7 +154,7 @@ SHARED_CHECK(backend_hangs, 4, "gives each backend call one second, and no more"
              .needs = "backend_down workers_share")
 SHARED_CHECK(line_too_long, 3, "reports that a line is too long, and only then closes")
 SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts")
-SHARED_CHECK(memory, 2, "makes no memory errors and leaves nothing open",
+SHARED_CHECK(memory, 2, "has no memory errors and leaves nothing open",
              .needs = "stop in_order backend_down no_leaked_descriptors")
 SHARED_CHECK(client_leaves_early, 4, "never sends an answer to a different client")
 SHARED_CHECK(stop_in_flight, 2, "stops while searches are in flight")

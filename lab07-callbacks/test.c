@@ -37,7 +37,7 @@ SHARED_CHECK(backend_hangs, 6, "gives each backend call one second, and no more"
 SHARED_CHECK(thousand_in_flight, 7, "has a thousand searches in flight at once")
 SHARED_CHECK(line_too_long, 3, "reports that a line is too long, and only then closes")
 SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts")
-SHARED_CHECK(memory, 2, "makes no memory errors and leaves nothing open",
+SHARED_CHECK(memory, 2, "has no memory errors and leaves nothing open",
              .needs = "stop in_order backend_down no_leaked_descriptors")
 SHARED_CHECK(client_leaves_early, 6, "never sends an answer to a different client")
 SHARED_CHECK(stop_in_flight, 2, "stops while searches are in flight")

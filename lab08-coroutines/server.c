@@ -189,7 +189,7 @@ static void coroutine_main(void)
 {
     struct coroutine *self = worker->current;
     /* TODO 1: The life of a coroutine: serve its client, count what was sent to it, close its
-     * socket, and record that it has ended. Its worker does the rest. coroutine_main must never
+     * socket, and mark itself as ended. Its worker does the rest. coroutine_main must never
      * return, because no function has called it. */
     (void)self, (void)serve_client, (void)co_close;
     suspend();

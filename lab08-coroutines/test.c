@@ -211,7 +211,7 @@ SHARED_CHECK(in_order, 3, "answers each client in the order of its lines")
 
 SHARED_CHECK(backend_down, 3, "reports which backend has failed, and continues")
 SHARED_CHECK(backend_hangs, 3, "gives each backend call one second, and no more",
-             .hint = "The second begins with the call, not with the last byte received. All calls "
+             .hint = "The timeout starts with the call, not with the last byte received. All calls "
                      "have the same timeout, so the oldest expires first.",
              .needs = "backend_down")
 SHARED_CHECK(thousand_in_flight, 4, "has a thousand searches in flight at once",
@@ -219,7 +219,7 @@ SHARED_CHECK(thousand_in_flight, 4, "has a thousand searches in flight at once",
                      "between searches, and do not limit their number.")
 SHARED_CHECK(line_too_long, 3, "reports that a line is too long, and only then closes")
 SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts")
-SHARED_CHECK(memory, 2, "makes no memory errors and leaves nothing open",
+SHARED_CHECK(memory, 2, "has no memory errors and leaves nothing open",
              .needs = "stop in_order backend_down no_leaked_descriptors")
 
 CHECK(coroutines_end, 4, "frees each coroutine when its client has left", .needs = "crowd search",

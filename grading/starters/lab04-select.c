@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 
     while (!stopping) {
         /* TODO 2: Wait until a descriptor is ready. Serve each ready client, update its interest if
-         * it has changed, and close it later if that is WANT_CLOSE. Accept new clients. */
+         * it has changed, and call close_later if that is WANT_CLOSE. Accept new clients. */
         (void)write_set, (void)serve_client, (void)accept_clients;
         pause();
         free_closed();

@@ -155,7 +155,7 @@ static void handle_client(struct client *client, bool readable)
 static void collect_results(void)
 {
     /* TODO 3: Drain the eventfd, take all results, and append each to its client's output, if that
-     * client is still connected. It may have more lines to answer now. */
+     * client is still connected. It may have more lines waiting to be answered. */
     (void)client_at, (void)handle_client, (void)lock, (void)results;
 }
 

@@ -195,7 +195,7 @@ static void finish_search(struct search *search)
 
 static void expire_deadlines(void)
 {
-    /* TODO 3: Complete the calls whose deadline has passed: "timed out". A thousand calls may be in
+    /* TODO 3: Complete the expired calls, with "timed out". A thousand calls may be in
      * progress: which of them need to be checked? */
 }
 

@@ -151,7 +151,7 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
  * without it, the server is stopped until the second is over, and finds the deadline first. */
 static void expect_one_result(const char *faults)
 {
-    set_hint("The answer had arrived and the second was over. Whichever is handled first completes "
+    set_hint("The answer had arrived, and the time was up. Whichever is handled first completes "
              "the call: the other must find it completed.",
              "make run FAULTS=late_after_stop=1100\n"
              "# second terminal: make backends DELAY=300; third:\n"
@@ -177,7 +177,7 @@ static void expect_one_result(const char *faults)
 
 DEFINE_SHARED_CHECK(
     backend_hangs, .needs = "backend_down",
-    .hint = "The second begins with the call, not with the last byte received: for each wait, "
+    .hint = "The timeout starts with the call, not with the last byte received: for each wait, "
             "allow only what is left of it.",
     .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
                "# in a second terminal: make run; in a third:\n"

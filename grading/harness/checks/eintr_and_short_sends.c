@@ -87,7 +87,7 @@ static void stop_during_backend_calls(void)
 DEFINE_SHARED_CHECK(
     stopped_and_continued, .needs = "echo_line",
     .hint = "After SIGCONT the call in which the loop waits fails with EINTR, even without a "
-            "signal handler: signal(7). Nothing is ready then; call it again.",
+            "signal handler: signal(7). It has reported nothing: call it again.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "s=$(pgrep -nf 'server 9000'); kill -STOP $s; kill -CONT $s\n"
                "echo 'still there?' | nc -N 127.0.0.1 9000")

@@ -106,7 +106,7 @@ static void send_long_line_behind_output(struct server *s)
 
 DEFINE_SHARED_CHECK(
     line_too_long, .needs = "in_order silent_client",
-    .hint = "After the message call shutdown(fd, SHUT_WR), and discard input until the client has "
+    .hint = "After the message, call shutdown(fd, SHUT_WR), and discard input until the client has "
             "finished. close() with unread bytes sends a reset, which may discard the message: "
             "tcp(7).",
     .by_hand = "make run                    # and in a second terminal:\n"
