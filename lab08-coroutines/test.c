@@ -194,7 +194,7 @@ CHECK(small_stacks, 4, "needs little memory for an idle client, and guards each 
     guards = count_guards(s) - guards;
     if (guards < CLIENTS)
         fail_check(s, "a guard page below each stack, mprotect(2): 200 for 200 clients",
-                   "%d more stretches of memory with inaccessible pages below", guards);
+                   "%d more stretches of inaccessible pages", guards);
 }
 
 SHARED_CHECK(search, 5, "queries the user, query and stock backends in turn",

@@ -13,7 +13,7 @@ bool is_orphan(struct server *s, pid_t pid);
  * False if it is still running after 20 seconds. */
 bool orphan_exits(pid_t pid);
 /* Of the server's first process; the check fails if it has ended. Ended threads may leave memory
- * mappings behind. A guard: inaccessible pages directly below a stretch of its memory. */
+ * mappings behind. A guard: a stretch of inaccessible pages. */
 int count_descriptors(struct server *s);
 int count_guards(struct server *s);
 int count_mappings(struct server *s);

@@ -117,7 +117,7 @@ static int guards_within(pid_t pid, uintptr_t start, uintptr_t end)
 int read_guard_count(pid_t pid)
 {
     char line[512], access[5];
-    uintptr_t start, end, inaccessible_until = 0;
+    uintptr_t start, end;
     unsigned long inode;
     int n = 0;
     FILE *file = open_maps(pid);
@@ -126,13 +126,9 @@ int read_guard_count(pid_t pid)
     while (fgets(line, sizeof line, file) != NULL) {
         if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, access, &inode) != 4)
             continue;
-        if (strcmp(access, "rw-p") == 0 && inode == 0) {
-            n += start == inaccessible_until;
-            if (end - start <= MAX_SCANNED)
-                n += guards_within(pid, start, end);
-        }
-        if (strcmp(access, "---p") == 0)
-            inaccessible_until = end;
+        n += strcmp(access, "---p") == 0;
+        if (strcmp(access, "rw-p") == 0 && inode == 0 && end - start <= MAX_SCANNED)
+            n += guards_within(pid, start, end);
     }
     fclose(file);
     return n;

@@ -15,8 +15,8 @@ uint64_t read_memory(pid_t root);
 
 /* Of one process. When it has ended, 0, or -1: it cannot be read. */
 int read_mapping_count(pid_t pid);
-/* How many stretches of anonymous writable memory have inaccessible pages directly below them: a
- * mapping without access, mprotect(2), or pages within the same mapping, MADV_GUARD_INSTALL. */
+/* How many stretches of inaccessible pages there are: mappings of their own, mprotect(2), or holes
+ * in anonymous writable mappings, MADV_GUARD_INSTALL. */
 int read_guard_count(pid_t pid);
 int read_descriptor_count(pid_t pid);
 /* What a descriptor is, as "socket:[123]". Returns the length, or -1 when it is not open. */
