@@ -24,7 +24,7 @@ SHARED_CHECK(crowd, 3, "serves 100 simultaneous clients without mixing up a byte
 SHARED_CHECK(client_vanishes, 3, "survives clients that reset or leave without reading",
              .needs = "lines")
 SHARED_CHECK(no_leaked_descriptors, 2, "closes each client's descriptor, exactly once")
-SHARED_CHECK(search, 6, "queries the user, query and stock backends in turn",
+SHARED_CHECK(search, 6, "queries three backends in turn: user, query and stock",
              .needs = "lines one_thread")
 SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
              .needs = "search half_close silent_client")

@@ -35,7 +35,7 @@ SHARED_CHECK(big_message, 3, "echoes 8 MiB, every byte in its place", .needs = "
 SHARED_CHECK(
     half_close, 3, "sends the rest after the client's half-close, then closes",
     .hint = "In edge-triggered mode end-of-file is reported once, perhaps together with the last "
-            "bytes. After EPOLLRDHUP, receive until recv() returns 0: there is no further event.")
+            "bytes. After EPOLLRDHUP, receive until recv() returns 0: no further event reports it.")
 
 CHECK(few_threads, 3, "serves all its clients with three threads, which wait in epoll_wait",
       .needs = "lines",
@@ -197,7 +197,7 @@ CHECK(small_stacks, 4, "needs little memory for an idle client, and guards each 
                    "%d more stretches of inaccessible pages", guards);
 }
 
-SHARED_CHECK(search, 5, "queries the user, query and stock backends in turn",
+SHARED_CHECK(search, 5, "queries three backends in turn: user, query and stock",
              .needs = "half_close few_threads")
 SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
              .needs = "search half_close silent_client")

@@ -95,7 +95,7 @@ DEFINE_SHARED_CHECK(
         peers[i] = connect_to(servers[i]);
         send_and_receive(peers[i], "hello\n", ECHOES);
     }
-    asked("of two such servers, %d idle clients connect to this one only:", count);
+    asked("there are two such servers; %d idle clients connect to this one only:", count);
     connect_many(servers[1], NULL, count);
     wait_asleep(servers[1]);
     for (int round = 0; round < ROUNDS; round++)

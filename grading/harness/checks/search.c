@@ -44,7 +44,7 @@ static void search_at_the_limits(struct server *s)
 
 DEFINE_SHARED_CHECK(
     search, .needs = "lines",
-    .hint = "Send the words to the user backend, its answer to query, that answer to stock, and "
+    .hint = "Send the words to the user backend, its answer to query, query's answer to stock, and "
             "the last answer to the client. Each call uses one connection: one line out, one line "
             "back.",
     .by_hand = "make backends               # second terminal: make run; third:\n"
