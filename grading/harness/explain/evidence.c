@@ -81,15 +81,10 @@ static void add_backlog_line(const struct connection *listener)
                  listener->to_read == 1 ? "connection waits" : "connections wait");
 }
 
-static void add_unread_lines(const char *name, const struct connection *c)
+static void add_unread_line(const char *name, unsigned long bytes)
 {
-    bool fin = c->state == STATE_CLOSE_WAIT && c->to_read > 0; /* to_read includes it */
-    unsigned long bytes = c->to_read - fin;
-    if (bytes > 0)
-        evidence("%s: %lu %s been read by the server", name, bytes,
-                 bytes == 1 ? "byte has arrived but has not" : "bytes have arrived but have not");
-    if (fin)
-        evidence("%s: end-of-file (FIN) has arrived but has not been read by the server", name);
+    evidence("%s: %lu %s been read by the server", name, bytes,
+             bytes == 1 ? "byte has arrived but has not" : "bytes have arrived but have not");
 }
 
 /* Bytes that wait in the server's sockets, and clients that wait to be accepted. */
@@ -113,7 +108,8 @@ static void add_queue_lines(struct server *s)
             evidence("... and more such clients");
             break;
         }
-        add_unread_lines(name, c);
+        if (c->to_read > 0)
+            add_unread_line(name, c->to_read);
         if (c->to_send > 0)
             evidence("%s: %lu %s not acknowledged yet", name, c->to_send,
                      c->to_send == 1 ? "byte that the server sent is"
