@@ -24,19 +24,22 @@ server: FORCE
 	@$(CC) $(CFLAGS) -o server "$(SOURCE)"
 
 run: server
-	@$(if $(FAULTS),$(MAKE) -s -C $(GRADING)harness $(abspath $(GRADING).build/faults.so) \
-	    BUILD=$(abspath $(GRADING).build);) \
-	$(if $(FAULTS),LD_PRELOAD=$(abspath $(GRADING).build/faults.so) FAULTS=$(FAULTS)) \
-	./server $(PORT) $(BACKENDS)
+	@$(if $(FAULTS),mkdir -p $(GRADING).build && bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
+	$(if $(FAULTS),LD_PRELOAD='$$ORIGIN/../grading/.build/faults.so' FAULTS=$(FAULTS)) \
+	./server $(PORT) $(BACKENDS) || { status=$$?; \
+	if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
+	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))" >&2; \
+	fi; exit $$status; }
 
 backends:
 	@[ -n "$(BACKENDS)" ] || { echo "$(LAB) has no backends; labs 6 to 8 do." >&2; exit 1; }
-	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; trap 'exit 0' INT TERM; set -- $(BACKENDS); \
-	$(GRADING)backend user "$$1" $(DELAY) & $(GRADING)backend query "$$2" $(DELAY) & \
-	$(GRADING)backend stock "$$3" $(DELAY) & wait
+	@. $(GRADING)lib/install-packages.bash; need socat:socat; \
+	trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; trap 'exit 0' INT TERM; set -- $(BACKENDS); \
+	for name in user query stock; do bash $(GRADING)backend $$name "$$1" $(DELAY) & shift; done; \
+	wait -n
 
 test:
-	@$(GRADING)grade $(addprefix --check ,$(CHECK)) \
+	@GRADE_CC="$(CC)" bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
 	    $(if $(filter-out server.c,$(SOURCE)),--file "$(SOURCE)") $(LAB)
 
 hint:
@@ -51,7 +54,7 @@ diff:
 watch:
 	@command -v entr >/dev/null || \
 	    { echo "make watch needs entr: apt-get install entr" >&2; exit 1; }
-	@ls "$(SOURCE)" | entr -cn $(MAKE) --no-print-directory test
+	@ls "$(SOURCE)" | entr -cn make --no-print-directory test
 
 reset:
 	@printf 'Replace server.c with the starter (yours is kept as server.c.~1~)? [y/N] '; \

@@ -21,11 +21,23 @@ if [ "$(id -u)" = 0 ]; then
     as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all)
 fi
 
+# An old bubblewrap (Ubuntu 22.04: 0.6.1) has neither of these options. The sandbox holds without them: then
+# only the memory watcher limits temporary files, and untrusted code may create user namespaces in it.
+bwrap_supports() {
+    "${as_nobody[@]}" bwrap --unshare-user "$@" --ro-bind / / true >/dev/null 2>&1 </dev/null
+}
+disable_userns=(--disable-userns)
+bwrap_supports --disable-userns || disable_userns=()
+# size BYTES - prints the arguments that limit the next --tmpfs
+size() { echo "--size $1"; }
+bwrap_supports --size 65536 --tmpfs /tmp || size() { :; }
+
 # The inner sandbox, for the compiler and for the server. Only a little memory is writable, and no user
 # namespace can be created in it. It shares the network of the outer sandbox.
-inner_sandbox=(--unshare-user --disable-userns --unshare-pid --unshare-ipc --unshare-uts --die-with-parent
-    --hostname inner-sandbox --proc /proc --dev /dev --size 16777216 --tmpfs /dev/shm --remount-ro /dev
-    --size 33554432 --tmpfs /tmp --chdir /tmp)
+# shellcheck disable=SC2046,SC2207 # size prints two words or none
+inner_sandbox=(--unshare-user "${disable_userns[@]}" --unshare-pid --unshare-ipc --unshare-uts --die-with-parent
+    --hostname inner-sandbox --proc /proc --dev /dev $(size 16777216) --tmpfs /dev/shm --remount-ro /dev
+    $(size 33554432) --tmpfs /tmp --chdir /tmp)
 
 # sandbox_problem - prints why the sandbox does not work here and what to do; prints nothing if it works
 sandbox_problem() {

@@ -1,15 +1,39 @@
 # Sourced by all commands here: installs the Debian packages that a command needs.
 # shellcheck shell=bash
 
+unset CDPATH # with it, cd prints where it goes
+
 # need PACKAGE:TEST... - prints and installs the packages that are missing. A TEST is the name of a
 # command, or the path of a file, that the package provides. Asks first, except in CI and as root.
 # Exits with status 3 if anything is still missing afterwards.
 need() {
-    local missing=() answer item sudo=
+    local missing=() item lock
+    all_there "$@" && return
+    # Commands that are started at the same time need not install the same package twice.
+    exec {lock}<"${BASH_SOURCE[0]}"
+    flock "$lock"
     for item in "$@"; do
         has "${item#*:}" || missing+=("${item%%:*}")
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ ${#missing[@]} -gt 0 ]; then
+        install_packages "${missing[@]}"
+        hash -r
+        for item in "$@"; do
+            has "${item#*:}" || give_up "The package ${item%%:*} is installed, but ${item#*:} is still missing"
+        done
+    fi
+    exec {lock}<&-
+}
+
+all_there() {
+    local item
+    for item in "$@"; do
+        has "${item#*:}" || return
+    done
+}
+
+install_packages() {
+    local missing=("$@") answer sudo=
     echo "These Debian packages are missing: ${missing[*]}" >&2
     [ "$(id -u)" = 0 ] || sudo=sudo
     local command="$sudo apt-get install -y ${missing[*]}"
@@ -35,17 +59,34 @@ need() {
         give_up "The packages could not be installed: ${missing[*]}"
     fi
     rm -f "$log"
-    hash -r
-    for item in "$@"; do
-        has "${item#*:}" || give_up "The package ${item%%:*} is installed, but ${item#*:} is still missing"
-    done
 }
 
+# Different programs share the names nc and parallel: what counts is what they can do.
 has() {
     case $1 in
     /*) [ -e "$1" ] ;;
+    "nc -N") nc_with_N >/dev/null ;;
+    "GNU parallel") gnu_parallel >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
+}
+
+# nc_with_N - prints the name of a netcat that closes its connection at the end of its input (-N)
+nc_with_N() {
+    local name
+    for name in nc nc.openbsd; do
+        ! { "$name" -h 2>&1 || true; } | grep -qE '^\s+-N\s' || { echo "$name" && return; }
+    done
+    return 1
+}
+
+# gnu_parallel - prints the name of GNU parallel
+gnu_parallel() {
+    local name
+    for name in parallel /usr/bin/parallel; do
+        ! "$name" --version 2>&1 </dev/null | grep -q '^GNU parallel' || { echo "$name" && return; }
+    done
+    return 1
 }
 
 give_up() {
@@ -57,4 +98,4 @@ give_up() {
 # shellcheck disable=SC2034 # used by the scripts that source this file
 grading_needs=(gcc:gcc libc6-dev:/usr/include/stdio.h make:make pkg-config:pkg-config
     check:/usr/include/check.h libjansson-dev:/usr/include/jansson.h
-    valgrind:valgrind netcat-openbsd:nc jq:jq)
+    valgrind:valgrind "netcat-openbsd:nc -N" jq:jq)

@@ -2,7 +2,7 @@
 # Gradescope runs this once, as root, when it builds the autograder image.
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")"
+CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=grading/lib/install-packages.bash
 . grader/grading/lib/install-packages.bash
 need "${grading_needs[@]}" bubblewrap:bwrap python3:python3 util-linux:setpriv

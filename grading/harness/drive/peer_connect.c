@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -97,6 +98,9 @@ void connect_many(struct server *s, struct peer **clients, int count)
 
 static void start_nc(struct peer *p)
 {
+    const char *netcat = getenv("GRADE_NC"); /* grading/grade has found one that knows -N */
+    if (netcat == NULL)
+        netcat = "nc";
     int in[2], out[2];
     char port[16];
     if (pipe2(in, O_CLOEXEC) == -1 || pipe2(out, O_CLOEXEC) == -1)
@@ -109,7 +113,7 @@ static void start_nc(struct peer *p)
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         if (getppid() == parent && dup2(in[0], 0) != -1 && dup2(out[1], 1) != -1 &&
             dup2(null, 2) != -1)
-            execlp("nc", "nc", "-N", "127.0.0.1", port, (char *)NULL);
+            execlp(netcat, netcat, "-N", "127.0.0.1", port, (char *)NULL);
         _exit(127);
     }
     if (p->nc == -1)

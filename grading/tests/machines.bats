@@ -1,0 +1,226 @@
+# Machines that are not ours: other programs under a known name, paths with spaces, a build directory of a
+# different machine, low limits.
+# shellcheck shell=bats
+
+setup_file() {
+    export GRADING=$BATS_TEST_DIRNAME/..
+    export ROOT=$GRADING/..
+    export SOLUTION=$ROOT/lab01-blocking/solution.c
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# has WORDS - the output of `run` has them
+has() {
+    [[ "$output" == *"$1"* ]] || { printf 'no "%s" in:\n%s\n' "$1" "$output" && false; }
+}
+
+# command_named NAME - the rest of the input becomes a program of that name, the first in PATH
+command_named() {
+    mkdir -p bin
+    cat >"bin/$1"
+    chmod +x "bin/$1"
+}
+
+# copy_course DIR - with one lab, solved, and what has been built
+copy_course() {
+    mkdir -p "$1/grading"
+    (cd "$ROOT" && tar -c grading/{.build,backend,grade,harness,lab.mk,lib,starters} lab01-blocking) | tar -xC "$1"
+    rm -rf "$1"/grading/.build/run.*
+    cp "$SOLUTION" "$1/lab01-blocking/server.c"
+}
+
+@test "nc is a different netcat, and the right one has a different name: it is used" {
+    command_named nc <<'END'
+#!/bin/sh
+echo "nc: invalid option -- N" >&2
+exit 1
+END
+    PATH=$PWD/bin:$PATH run "$GRADING/grade" --reference --check echo_line 1
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+}
+
+@test "no nc that works: the name of the package, exit status 3" {
+    printf '#!/bin/sh\nexit 1\n' | tee >(command_named nc) | command_named nc.openbsd
+    command_named apt-get </dev/null
+    PATH=$PWD/bin:$PATH run "$GRADING/grade" --reference --check echo_line 1
+    [ "$status" -eq 3 ]
+    has "netcat-openbsd"
+}
+
+@test "parallel is that of moreutils: GNU parallel is found, or installed" {
+    command_named parallel <<'END'
+#!/bin/sh
+echo "parallel: invalid option -- '-'" >&2
+exit 1
+END
+    mkdir -p class/ada
+    echo 'int main(void) { return 0; }' >class/ada/server.c
+    PATH=$PWD/bin:$PATH run "$GRADING/grade" --class class --results results --labs 1 --no-sandbox
+    [ "$status" -eq 0 ]
+    grep -q '^"ada",0,0,' results/grades.csv
+}
+
+@test "a bubblewrap that has neither --disable-userns nor --size" {
+    # shellcheck source=grading/class/sandbox.bash
+    [ -z "$(. "$GRADING/class/sandbox.bash" && sandbox_problem)" ] || skip "this machine allows no sandbox"
+    command_named bwrap <<END
+#!/bin/bash
+for word; do
+    case \$word in --disable-userns | --size) echo "bwrap: Unknown option \$word" >&2 && exit 1 ;; esac
+done
+exec $(type -P bwrap) "\$@"
+END
+    mkdir -p class/ada
+    cp "$SOLUTION" class/ada/server.c
+    chmod 755 "$BATS_RUN_TMPDIR" .. .
+    PATH=$PWD/bin:$PATH run "$GRADING/grade" --class class --results results --labs 1
+    [ "$status" -eq 0 ] || { echo "$output" && false; }
+    grep -q '^"ada",100,100,' results/grades.csv
+}
+
+@test "CDPATH is exported" {
+    mkdir -p elsewhere/grading
+    cd "$ROOT"
+    CDPATH=$BATS_TEST_TMPDIR/elsewhere:. run grading/grade --reference --check usage 1
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+    CDPATH=$BATS_TEST_TMPDIR/elsewhere:. run grading/handout "$BATS_TEST_TMPDIR/handout"
+    [ "$status" -eq 0 ]
+    [ -e "$BATS_TEST_TMPDIR/handout/lab01-blocking/server.c" ]
+}
+
+@test "HOME is not set" {
+    run env -u HOME "$GRADING/grade" --reference --check usage 1
+    [ "$status" -eq 0 ]
+    mkdir -p class/ada
+    echo 'int main(void) { return 0; }' >class/ada/server.c
+    run env -u HOME "$GRADING/grade" --class class --results results --labs 1 --no-sandbox
+    [ "$status" -eq 0 ]
+    grep -q '^"ada",0,0,' results/grades.csv
+}
+
+@test "a course in a directory whose name has spaces and special characters" {
+    course="OneDrive - O'Neill & Söhne: 100% \$HOME \"x\" #1"
+    copy_course "$course"
+    cd "$course/lab01-blocking"
+    run env -u GRADE_BUILD make test CHECK=echo_line
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+    # with FAULTS, and so with the preloaded library
+    run env -u GRADE_BUILD make test CHECK=interrupted_calls
+    [ "$status" -eq 0 ]
+    run make hint CHECK=stop
+    [ "$status" -eq 0 ]
+    has "CHECK=stop LEVEL=2"
+    FAULTS=short_send=3 run timeout -s INT 2 env -u GRADE_BUILD make run PORT=9471
+    has "listening"
+}
+
+@test "--class and --results with spaces and special characters, and TMPDIR too" {
+    base="My Univ: Ü & \"x\" 'y' 100% \$HOME"
+    mkdir -p "$base/class/ada" "$base/tmp"
+    cp "$SOLUTION" "$base/class/ada/server.c"
+    options=()
+    # shellcheck source=grading/class/sandbox.bash
+    [ -z "$(. "$GRADING/class/sandbox.bash" && sandbox_problem)" ] || options=(--no-sandbox)
+    chmod 755 "$BATS_RUN_TMPDIR" .. . "$base" "$base/tmp"
+    TMPDIR="$PWD/$base/tmp" run "$GRADING/grade" --class "$base/class" --results "$base/results" --labs 1 "${options[@]}"
+    [ "$status" -eq 0 ] || { echo "$output" && false; }
+    grep -q '^"ada",100,100,' "$base/results/grades.csv"
+}
+
+@test "a build directory from a different machine is built again" {
+    copy_course course
+    cd course/lab01-blocking
+    for program in ../grading/.build/*-test; do
+        printf '\xb7\x00' | dd of="$program" bs=1 seek=18 conv=notrunc status=none # another architecture
+    done
+    run env -u GRADE_BUILD make test CHECK=usage
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+}
+
+@test "a build directory of a different compiler is built again" {
+    copy_course course
+    echo "an older one" >course/grading/.build/built-with
+    touch course/grading/.build/old
+    cd course/lab01-blocking
+    run env -u GRADE_BUILD make test CHECK=usage
+    [ "$status" -eq 0 ]
+    [ ! -e ../grading/.build/old ]
+}
+
+@test "no executable bits, as after a zip" {
+    copy_course course
+    chmod -R a-x,a+X course/grading/{grade,backend,lib}
+    find course -name '*.bash' -o -name grade -o -name backend -o -name build-harness | xargs chmod a-x
+    cd course/lab01-blocking
+    run env -u GRADE_BUILD make test CHECK=usage
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+}
+
+@test "a checkout with core.autocrlf=true" {
+    git -C "$ROOT" rev-parse 2>/dev/null || skip "this is no git checkout"
+    git clone -q -c core.autocrlf=true "$ROOT" clone
+    ! grep -lrI $'\r$' clone --exclude-dir=.git | grep -m 3 . || return 1
+}
+
+@test "make test: exit status 0 with full marks; otherwise not" {
+    copy_course course
+    cd course/lab01-blocking
+    env -u GRADE_BUILD make test CHECK=usage
+    cp ../grading/starters/lab01-blocking.c server.c
+    run env -u GRADE_BUILD make test CHECK=echo_line
+    [ "$status" -ne 0 ]
+    has "Error 1"
+    echo 'int main(void) { return x; }' >server.c
+    run env -u GRADE_BUILD make test
+    [ "$status" -ne 0 ]
+    has "Error 1"
+    printf '#!/bin/sh\nexit 1\n' | command_named jq
+    PATH=$PWD/bin:$PATH run env -u GRADE_BUILD make test CHECK=usage
+    has "Error 3"
+}
+
+@test "make test CC=clang: that compiler builds the server" {
+    command -v clang >/dev/null || skip "clang is not installed"
+    copy_course course
+    cd course/lab01-blocking
+    printf '#ifndef __clang__\n#error not clang\n#endif\n' | cat - "$SOLUTION" >server.c
+    run env -u GRADE_BUILD make test CC=clang CHECK=usage
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+}
+
+@test "make run on a taken port says how to choose a different one; make -n runs nothing" {
+    copy_course course
+    cd course/lab01-blocking
+    run make -n run FAULTS=eintr=2
+    [ "$status" -eq 0 ]
+    [ ! -e server ]
+    make
+    ./server 9472 >/dev/null 3>&- &
+    pid=$!
+    until (exec 3<>/dev/tcp/127.0.0.1/9472) 2>/dev/null; do kill -0 $pid; done
+    run make run PORT=9472
+    kill $pid
+    [ "$status" -ne 0 ]
+    has "make run PORT=9572"
+}
+
+@test "backends on taken ports: a message and a status" {
+    socat TCP-LISTEN:9474,bind=127.0.0.1,reuseaddr,fork /dev/null 3>&- &
+    pid=$!
+    until (exec 3<>/dev/tcp/127.0.0.1/9474) 2>/dev/null; do kill -0 $pid; done
+    cd "$ROOT/lab06-reactor"
+    run timeout 20 make backends BACKENDS="9473 9474 9475"
+    kill $pid
+    [ "$status" -ne 0 ]
+    [ "$status" -ne 124 ]
+    has "port 9474 is in use"
+}
