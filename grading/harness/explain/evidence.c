@@ -4,6 +4,7 @@
 #include "core/test_data.h"
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
+#include "explain/places.h"
 #include "observe/sockets.h"
 #include "observe/syscall_table.h"
 #include "observe/tasks.h"
@@ -45,21 +46,31 @@ static void describe_task(char *text, size_t size, const struct task *task)
     }
 }
 
+/* The same, with the source line. */
+static void describe_task_and_place(char *text, size_t size, const struct task *tasks, int i)
+{
+    const char *place = place_of_task(i);
+    describe_task(text, size, &tasks[i]);
+    if (*place != '\0')
+        snprintf(text + strlen(text), size - strlen(text), ": %s", place);
+}
+
 /* A line for each thread; neighbours that do the same share one. */
 static void add_task_lines(struct server *s)
 {
     enum { MAX_LINES = 12 };
-    static char what[2][700];
+    static char what[2][700 + MAX_PLACE];
     const struct task *tasks;
     int n = read_all_tasks(s->pid, &tasks), processes = 0, lines = 0;
     for (int i = 0; i < n; i++)
         processes += tasks[i].pid == tasks[i].tid;
+    find_places(s, tasks, n);
     const char *unit = processes > 1 ? "process" : "thread";
     const char *units = processes > 1 ? "processes" : "threads";
     for (int i = 0, alike; i < n; i += alike) {
-        describe_task(what[0], sizeof what[0], &tasks[i]);
+        describe_task_and_place(what[0], sizeof what[0], tasks, i);
         for (alike = 1; i + alike < n; alike++) {
-            describe_task(what[1], sizeof what[1], &tasks[i + alike]);
+            describe_task_and_place(what[1], sizeof what[1], tasks, i + alike);
             if (strcmp(what[0], what[1]) != 0)
                 break;
         }

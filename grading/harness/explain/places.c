@@ -1,0 +1,28 @@
+#include "explain/places.h"
+#include "drive/server_exec.h"
+
+enum { MAX_STACKS = 250 };
+
+static const struct source_lines *places;
+static int known;
+
+void find_places(struct server *s, const struct task *tasks, int count)
+{
+    static struct stack stacks[MAX_STACKS];
+    const char *modules = NULL;
+    places = NULL;
+    known = 0;
+    if (under_valgrind(s))
+        return;
+    for (; known < count && known < MAX_STACKS; known++) {
+        if (known == 0 || tasks[known].pid != tasks[known - 1].pid)
+            modules = mapped_files(tasks[known].pid);
+        copy_stack(&stacks[known], &tasks[known], modules);
+    }
+    places = find_source_lines(server_program, stacks, known);
+}
+
+const char *place_of_task(int which)
+{
+    return places != NULL && which < known ? places[which].text : "";
+}

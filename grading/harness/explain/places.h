@@ -1,0 +1,18 @@
+/* Where in the student's source the server's threads are. */
+#ifndef EXPLAIN_PLACES_H
+#define EXPLAIN_PLACES_H
+
+#include "drive/server_process.h"
+#include "observe/source_lines.h"
+
+enum { MAX_PLACE = SOURCE_LINES_SIZE };
+
+/* Finds out where these threads of a server are. Threads of a server under valgrind are not known:
+ * the tool runs their code in its own way. */
+void find_places(struct server *s, const struct task *tasks, int count);
+
+/* What was found about one of them, as "serve_client, server.c:110, called from main,
+ * server.c:144", or "". */
+const char *place_of_task(int which);
+
+#endif
