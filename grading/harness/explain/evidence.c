@@ -2,6 +2,7 @@
 #include "core/clock.h"
 #include "core/report.h"
 #include "core/test_data.h"
+#include "drive/crash_record.h"
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
 #include "explain/places.h"
@@ -9,8 +10,10 @@
 #include "observe/syscall_table.h"
 #include "observe/tasks.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What is known of the client that a call reads from or writes to, or NULL. */
@@ -147,17 +150,38 @@ static void add_standard_error(struct server *s)
     }
 }
 
+static void add_ending_line(struct server *s)
+{
+    int signal = 0;
+    const char *place = place_of_crash(s, 0, &signal);
+    bool known = *place != '\0' && WIFSIGNALED(s->status) && WTERMSIG(s->status) == signal;
+    evidence("the server has ended: %s%s%s", describe_ending(s), known ? " in " : "",
+             known ? place : "");
+}
+
+/* Other processes of the server that crashed. */
+static void add_crash_lines(struct server *s)
+{
+    for (int i = 1, signal; i < MAX_CRASHES; i++) {
+        const char *place = place_of_crash(s, i, &signal);
+        if (*place != '\0')
+            evidence("a child process of the server was killed by SIG%s in %s",
+                     sigabbrev_np(signal), place);
+    }
+}
+
 void add_thread_evidence(struct server *s)
 {
     /* If the server is about to end, how it ended is the better evidence. */
     for (double start = now(); now() - start < 0.3 && !has_ended(s) && !all_tasks_asleep(s->pid);)
         usleep(5000);
     if (has_ended(s)) {
-        evidence("the server has ended: %s", describe_ending(s));
+        add_ending_line(s);
     } else {
         read_connections();
         add_task_lines(s);
         add_queue_lines(s);
     }
+    add_crash_lines(s);
     add_standard_error(s);
 }

@@ -1,4 +1,5 @@
 #include "explain/places.h"
+#include "drive/crash.h"
 #include "drive/server_exec.h"
 
 enum { MAX_STACKS = 250 };
@@ -25,4 +26,13 @@ void find_places(struct server *s, const struct task *tasks, int count)
 const char *place_of_task(int which)
 {
     return places != NULL && which < known ? places[which].text : "";
+}
+
+const char *place_of_crash(const struct server *s, int which, int *signal)
+{
+    struct stack stack;
+    if (!read_crash(s->crashes, which, signal, &stack))
+        return "";
+    const struct source_lines *found = find_source_lines(server_program, &stack, 1);
+    return found != NULL ? found->text : "";
 }

@@ -15,4 +15,9 @@ void find_places(struct server *s, const struct task *tasks, int count);
  * server.c:144", or "". */
 const char *place_of_task(int which);
 
+/* The same for where a signal killed the server's first process (which: 0), or another one of its
+ * processes (1 to MAX_CRASHES - 1); "" if it was none of these signals: SIGSEGV, SIGBUS, SIGILL,
+ * SIGFPE, SIGABRT. */
+const char *place_of_crash(const struct server *s, int which, int *signal);
+
 #endif
