@@ -6,6 +6,7 @@
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
 #include "explain/places.h"
+#include "observe/coroutines.h"
 #include "observe/sockets.h"
 #include "observe/syscall_table.h"
 #include "observe/tasks.h"
@@ -85,6 +86,33 @@ static void add_task_lines(struct server *s)
             evidence("%s %d of %d: %s", unit, i + 1, n, what[0]);
         else
             evidence("%s %d to %d of %d, each: %s", units, i + 1, i + alike, n, what[0]);
+    }
+}
+
+/* A line for each place where coroutines are suspended, with their number. */
+static void add_coroutine_lines(struct server *s)
+{
+    enum { MAX_LINES = 6 };
+    static bool included[MAX_COROUTINES];
+    const struct task *tasks;
+    int n = read_all_tasks(s->pid, &tasks), lines = 0;
+    n = find_coroutine_places(s, tasks, n);
+    memset(included, 0, sizeof included);
+    for (int i = 0; i < n && lines < MAX_LINES; i++) {
+        const char *place = place_of_coroutine(i);
+        int alike = 0;
+        for (int j = i; j < n; j++)
+            if (!included[j] && strcmp(place_of_coroutine(j), place) == 0) {
+                included[j] = true;
+                alike++;
+            }
+        if (alike == 0 || *place == '\0')
+            continue;
+        lines++;
+        if (alike == 1)
+            evidence("a coroutine: suspended in %s", place);
+        else
+            evidence("%d coroutines, each: suspended in %s", alike, place);
     }
 }
 
@@ -180,6 +208,7 @@ void add_thread_evidence(struct server *s)
     } else {
         read_connections();
         add_task_lines(s);
+        add_coroutine_lines(s);
         add_queue_lines(s);
     }
     add_crash_lines(s);

@@ -1,6 +1,7 @@
 #include "explain/places.h"
 #include "drive/crash.h"
 #include "drive/server_exec.h"
+#include "observe/coroutines.h"
 
 enum { MAX_STACKS = 250 };
 
@@ -26,6 +27,26 @@ void find_places(struct server *s, const struct task *tasks, int count)
 const char *place_of_task(int which)
 {
     return places != NULL && which < known ? places[which].text : "";
+}
+
+static const struct source_lines *coroutine_places;
+
+int find_coroutine_places(struct server *s, const struct task *tasks, int count)
+{
+    static struct stack stacks[MAX_COROUTINES];
+    if (under_valgrind(s))
+        return 0;
+    for (int i = 0; i < count; i++)
+        if (tasks[i].pid != s->pid)
+            return 0;
+    int found = find_coroutines(s->pid, server_program, mapped_files(s->pid), tasks, count, stacks);
+    coroutine_places = found > 0 ? find_source_lines(server_program, stacks, found) : NULL;
+    return coroutine_places != NULL ? found : 0;
+}
+
+const char *place_of_coroutine(int which)
+{
+    return coroutine_places[which].text;
 }
 
 const char *place_of_crash(const struct server *s, int which, int *signal)

@@ -19,7 +19,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_SECONDS = 5, MAX_NAMED = 4, MAX_FRAMES = 200, MAX_NAME = 40 };
+enum {
+    MAX_SECONDS = 5,
+    MAX_NAMED = 4, /* unless the stack asks for more */
+    MAX_FRAMES = 200,
+    MAX_NAME = 40
+};
 
 static const char *program_path;
 
@@ -27,7 +32,7 @@ static const char *program_path;
 struct walk {
     const struct stack *stack;
     char *text; /* the result so far */
-    int named, frames;
+    int named, most_named, frames;
 };
 
 /* ---- the program's files -----------------------------------------------------------------------
@@ -135,7 +140,7 @@ static void append_name(char *text, const char *name)
 static void add_function(struct walk *walk, const char *name, const char *file, int line)
 {
     enum { MAX_ENTRY = 2 * MAX_NAME + 40 };
-    if (walk->named >= MAX_NAMED || strlen(walk->text) + MAX_ENTRY > SOURCE_LINES_SIZE)
+    if (walk->named >= walk->most_named || strlen(walk->text) + MAX_ENTRY > SOURCE_LINES_SIZE)
         return;
     strcat(walk->text, walk->named++ > 0 ? ", called from " : "");
     append_name(walk->text, name);
@@ -208,13 +213,13 @@ static int visit_frame(Dwfl_Frame *frame, void *argument)
     bool is_activation;
     if (++walk->frames > MAX_FRAMES || !dwfl_frame_pc(frame, &pc, &is_activation))
         return DWARF_CB_ABORT;
-    pc -= !is_activation;
+    pc -= !is_activation || (walk->frames == 1 && walk->stack->returned);
     Dwfl_Module *module = dwfl_addrmodule(dwfl_thread_dwfl(dwfl_frame_thread(frame)), pc);
     const char *path =
         module == NULL ? NULL : dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
     if (path != NULL && is_program(path))
         add_functions(walk, module, pc);
-    return walk->named >= MAX_NAMED ? DWARF_CB_ABORT : DWARF_CB_OK;
+    return walk->named >= walk->most_named ? DWARF_CB_ABORT : DWARF_CB_OK;
 }
 
 /* A call through a pointer that leads nowhere: the caller is where it would have returned to. */
@@ -252,7 +257,10 @@ static void find_all(const struct stack *stacks, int count, struct source_lines 
         struct stack stack = stacks[i];
         if (stack.sp == stack.start)
             leave_no_code(dwfl, &stack);
-        walk = (struct walk){.stack = &stack, .text = lines[i].text};
+        walk = (struct walk){.stack = &stack,
+                             .text = lines[i].text,
+                             .most_named =
+                                 stack.most_functions > 0 ? stack.most_functions : MAX_NAMED};
         dwfl_getthread_frames(dwfl, 1, visit_frame, &walk);
     }
 }

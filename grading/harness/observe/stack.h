@@ -17,6 +17,8 @@ struct stack {
     uint64_t start;                    /* the address that `bytes` were copied from */
     size_t size;                       /* 0: there is no copy */
     unsigned char *bytes;
+    bool returned;       /* pc is where a call returns to; otherwise it is being executed */
+    int most_functions;  /* to be named; 0: four */
     const char *modules; /* the process's mapped files, in the format of /proc/PID/maps */
 };
 
