@@ -68,8 +68,9 @@ static bool near_stack_pointer(const struct memory_image *image, uint64_t addres
 {
     const struct segment *s = segment_at(image, address);
     for (int i = 0; i < threads.count; i++)
-        if (s != NULL && threads.sp[i] >= s->mapping_start && threads.sp[i] < s->mapping_end &&
-            address + NEAR > threads.sp[i] && address < threads.sp[i] + NEAR)
+        if (s != NULL && !on_thread_stack(threads.sp[i]) && threads.sp[i] >= s->mapping_start &&
+            threads.sp[i] < s->mapping_end && address + NEAR > threads.sp[i] &&
+            address < threads.sp[i] + NEAR)
             return true;
     return false;
 }

@@ -28,30 +28,46 @@ static void free_image(void)
     total = 0;
 }
 
+/* Copies as much as can be read. */
 static bool fill(struct segment *segment, pid_t pid, const struct mapping *m, uint64_t start,
                  uint64_t size)
 {
-    *segment = (struct segment){start, size, malloc(size), m->start, m->end};
-    if (segment->bytes != NULL && read_memory_at(pid, start, segment->bytes, size) == size)
+    *segment = (struct segment){start, 0, malloc(size), m->start, m->end};
+    if (segment->bytes != NULL)
+        segment->size = read_memory_at(pid, start, segment->bytes, size);
+    if (segment->size > 0)
         return true;
     free(segment->bytes);
-    segment->bytes = NULL;
     return false;
 }
 
-/* A stretch of pages that are all in memory. */
+static bool make_room(void)
+{
+    enum { AT_ONCE = 64 };
+    if (image.count % AT_ONCE != 0)
+        return true;
+    void *larger =
+        realloc(image.writable, (size_t)(image.count + AT_ONCE) * sizeof *image.writable);
+    if (larger != NULL)
+        image.writable = larger;
+    return larger != NULL;
+}
+
+/* A stretch of used pages. Guards (MADV_GUARD_INSTALL) look like used pages, but cannot be read. */
 static bool add_segment(pid_t pid, const struct mapping *m, uint64_t start, uint64_t size)
 {
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), end = start + size;
     total += size;
-    if (total > MAX_SIZE || image.count == MAX_SEGMENTS)
+    if (total > MAX_SIZE)
         return false;
-    if (image.count % 64 == 0) {
-        void *larger = realloc(image.writable, (size_t)(image.count + 64) * sizeof *image.writable);
-        if (larger == NULL)
+    while (start < end) {
+        if (image.count == MAX_SEGMENTS || !make_room())
             return false;
-        image.writable = larger;
+        if (fill(&image.writable[image.count], pid, m, start, end - start))
+            start += image.writable[image.count++].size;
+        else
+            start += page;
     }
-    image.count += fill(&image.writable[image.count], pid, m, start, size);
     return true;
 }
 
