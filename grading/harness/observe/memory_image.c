@@ -38,6 +38,7 @@ static bool fill(struct segment *segment, pid_t pid, const struct mapping *m, ui
     if (segment->size > 0)
         return true;
     free(segment->bytes);
+    segment->bytes = NULL;
     return false;
 }
 

@@ -244,7 +244,7 @@ static void find_all(const struct stack *stacks, int count, struct source_lines 
     Dwfl *dwfl = NULL;
     const char *modules = NULL;
     for (int i = 0; i < count; i++) {
-        if (stacks[i].size == 0)
+        if (stacks[i].modules == NULL || (stacks[i].pc == 0 && stacks[i].size == 0))
             continue;
         if (stacks[i].modules != modules) {
             modules = stacks[i].modules;

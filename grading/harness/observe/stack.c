@@ -156,8 +156,7 @@ bool copy_stack(struct stack *stack, const struct task *task, const char *module
 #endif
     if (!copied) {
         free(stack->bytes);
-        stack->bytes = NULL;
-        stack->size = 0;
+        *stack = (struct stack){.modules = modules};
     }
     return copied;
 }

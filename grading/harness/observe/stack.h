@@ -15,7 +15,7 @@ struct stack {
     bool all_known;                    /* the other registers as well as these two */
     uint64_t registers[MAX_REGISTERS]; /* by their numbers in DWARF */
     uint64_t start;                    /* the address that `bytes` were copied from */
-    size_t size;                       /* 0: there is no copy */
+    size_t size; /* 0: there is no copy, only the innermost function is known */
     unsigned char *bytes;
     bool returned;       /* pc is where a call returns to; otherwise it is being executed */
     int most_functions;  /* to be named; 0: four */
