@@ -3,6 +3,7 @@
 #include "core/sandbox.h"
 #include "core/test_data.h"
 #include "drive/backend.h"
+#include "drive/crash.h"
 #include "drive/peer.h"
 #include "drive/wait_loop.h"
 #include "observe/sockets.h"
@@ -95,15 +96,20 @@ struct server *start_server_with(struct server_options options)
         options.tool = PLAIN;
     restart_peer_names();
     report_start(&options);
+    struct crash_record *crashes = NULL;
+    int crash_record = options.tool == PLAIN ? create_crash_record(&crashes) : -1;
     pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();
     if (pid == 0)
-        exec_server(&options, parent, out[1], err[1]);
+        exec_server(&options, parent, out[1], err[1], crash_record);
     if (pid == -1)
         grader_error("fork: %s", strerror(errno));
     close(out[1]);
     close(err[1]);
+    if (crash_record != -1)
+        close(crash_record);
     struct server *s = new_server(pid, out[0], err[0]);
     s->valgrind = options.tool != PLAIN;
+    s->crashes = crashes;
     if (!options.may_fail_to_start)
         wait_until_it_listens(s);
     return s;

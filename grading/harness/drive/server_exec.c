@@ -10,7 +10,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-const char *server_program, *faults_library, *pipe_order_library, *helgrind_suppressions;
+const char *server_program, *faults_library;
+const char *crash_recorder_library, *pipe_order_library, *helgrind_suppressions;
 bool without_valgrind;
 
 static struct rlimit descriptors_given;
@@ -28,6 +29,7 @@ static const char *beside(const char *path, const char *name)
 
 void find_companions(const char *library)
 {
+    crash_recorder_library = beside(library, "crash_recorder.so");
     pipe_order_library = beside(library, "pipe_order.so");
     helgrind_suppressions = beside(library, "helgrind.supp");
 }
@@ -39,13 +41,18 @@ void raise_descriptor_limit(void)
               &(struct rlimit){descriptors_given.rlim_max, descriptors_given.rlim_max});
 }
 
-/* Leaves the server no descriptor of the harness but its two outputs. */
-static bool set_up_descriptors(const struct server_options *options, int out, int err)
+/* Leaves the server no descriptor of the harness but its two outputs, and `extra`, unless it is -1,
+ * as the first one that is otherwise free. */
+static bool set_up_descriptors(const struct server_options *options, int out, int err, int extra)
 {
+    enum { FIRST = 3 };
+    int free_fd = options->first_free_fd > FIRST ? options->first_free_fd : FIRST;
     int null = open("/dev/null", O_RDONLY);
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
         return false;
-    close_range(3, ~0U, 0);
+    if (extra != -1 && dup2(extra, FIRST) == -1)
+        return false;
+    close_range(extra != -1 ? FIRST + 1 : FIRST, ~0U, 0);
     struct rlimit limit = descriptors_given;
     if (options->descriptors == MAX_DESCRIPTORS || options->first_free_fd > 0)
         limit.rlim_cur = limit.rlim_max;
@@ -53,20 +60,30 @@ static bool set_up_descriptors(const struct server_options *options, int out, in
         limit.rlim_cur = limit.rlim_max = (rlim_t)options->descriptors;
     if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
         return false;
-    for (int fd = 3; fd < options->first_free_fd; fd++)
+    if (extra != -1 && dup2(FIRST, free_fd) == -1)
+        return false;
+    for (int fd = FIRST; fd < options->first_free_fd; fd++)
         if (dup2(0, fd) == -1)
             return false;
     return true;
 }
 
-static void set_up_environment(const struct server_options *options)
+static void set_up_environment(const struct server_options *options, bool record_crashes)
 {
+    char text[16], *libraries;
     unsetenv("LD_PRELOAD");
     unsetenv("FAULTS");
     unsetenv("VALGRIND_OPTS");
     /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
     bool use_faults = options->faults != NULL || options->tool != HELGRIND;
-    setenv("LD_PRELOAD", use_faults ? faults_library : pipe_order_library, 1);
+    if (asprintf(&libraries, "%s%s%s", use_faults ? faults_library : pipe_order_library,
+                 record_crashes ? ":" : "", record_crashes ? crash_recorder_library : "") == -1)
+        abort();
+    setenv("LD_PRELOAD", libraries, 1);
+    snprintf(text, sizeof text, "%d", options->first_free_fd > 3 ? options->first_free_fd : 3);
+    unsetenv("CRASH_RECORD");
+    if (record_crashes)
+        setenv("CRASH_RECORD", text, 1);
     if (options->faults != NULL)
         setenv("FAULTS", options->faults, 1);
 }
@@ -90,7 +107,8 @@ static const char *const helgrind[] = {"valgrind",   "--tool=helgrind",  "--vgdb
 static const char *const *const tools[] = {
     [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind};
 
-_Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err)
+_Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err,
+                           int crash_record)
 {
     enum { MAX_ARGUMENTS = 24 };
     const char *argv[MAX_ARGUMENTS] = {0};
@@ -99,11 +117,11 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     if (!sandbox_is_used() && getppid() != parent) /* a sandbox ends with its creator anyway */
         _exit(127);
     setpgid(0, 0); /* a server that signals its group must not signal the grader */
-    if (!set_up_descriptors(options, out, err))
+    if (!set_up_descriptors(options, out, err, crash_record))
         _exit(127);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_DFL);
-    set_up_environment(options);
+    set_up_environment(options, crash_record != -1);
     for (const char *const *a = tools[options->tool]; *a != NULL; a++)
         argv[n++] = *a;
     char suppressions[4096];

@@ -24,18 +24,20 @@ struct server_options {
 /* Set once, from the command line. */
 extern const char *server_program; /* the path of the server under test */
 extern const char *faults_library; /* the path of faults.so */
-extern const char *pipe_order_library, *helgrind_suppressions; /* beside it */
+/* Beside it: */
+extern const char *crash_recorder_library, *pipe_order_library, *helgrind_suppressions;
 extern bool without_valgrind; /* the server was built with sanitizers instead */
 
-/* Finds the two files beside faults.so that servers under helgrind need. */
+/* Finds the other files that servers need, beside faults.so. */
 void find_companions(const char *library);
 
 /* Raises this process's limit of descriptors, which a thousand clients need; servers get back the
  * one that was given. */
 void raise_descriptor_limit(void);
 
-/* In a child process: becomes the server, with these files as its outputs. `parent` is the process
- * it must not outlive. */
-_Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err);
+/* In a child process: becomes the server, with these files as its outputs, and a descriptor for
+ * crash_recorder.c, or -1. `parent` is the process it must not outlive. */
+_Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err,
+                           int crash_record);
 
 #endif

@@ -21,7 +21,8 @@ struct output {
 struct server {
     pid_t pid;
     int port;
-    bool valgrind; /* it runs under memcheck or helgrind */
+    bool valgrind;                      /* it runs under memcheck or helgrind */
+    const struct crash_record *crashes; /* or NULL */
     struct output out, err;
     size_t listening_line; /* its length */
     bool frozen;

@@ -2,14 +2,19 @@
 #include "core/clock.h"
 #include "core/report.h"
 #include "core/test_data.h"
+#include "drive/crash_record.h"
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
+#include "explain/places.h"
+#include "observe/coroutines.h"
 #include "observe/sockets.h"
 #include "observe/syscall_table.h"
 #include "observe/tasks.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What is known of the client that a call reads from or writes to, or NULL. */
@@ -45,21 +50,31 @@ static void describe_task(char *text, size_t size, const struct task *task)
     }
 }
 
+/* The same, with the source line. */
+static void describe_task_and_place(char *text, size_t size, const struct task *tasks, int i)
+{
+    const char *place = place_of_task(i);
+    describe_task(text, size, &tasks[i]);
+    if (*place != '\0')
+        snprintf(text + strlen(text), size - strlen(text), ": %s", place);
+}
+
 /* A line for each thread; neighbours that do the same share one. */
 static void add_task_lines(struct server *s)
 {
     enum { MAX_LINES = 12 };
-    static char what[2][700];
+    static char what[2][700 + MAX_PLACE];
     const struct task *tasks;
     int n = read_all_tasks(s->pid, &tasks), processes = 0, lines = 0;
     for (int i = 0; i < n; i++)
         processes += tasks[i].pid == tasks[i].tid;
+    find_places(s, tasks, n);
     const char *unit = processes > 1 ? "process" : "thread";
     const char *units = processes > 1 ? "processes" : "threads";
     for (int i = 0, alike; i < n; i += alike) {
-        describe_task(what[0], sizeof what[0], &tasks[i]);
+        describe_task_and_place(what[0], sizeof what[0], tasks, i);
         for (alike = 1; i + alike < n; alike++) {
-            describe_task(what[1], sizeof what[1], &tasks[i + alike]);
+            describe_task_and_place(what[1], sizeof what[1], tasks, i + alike);
             if (strcmp(what[0], what[1]) != 0)
                 break;
         }
@@ -71,6 +86,33 @@ static void add_task_lines(struct server *s)
             evidence("%s %d of %d: %s", unit, i + 1, n, what[0]);
         else
             evidence("%s %d to %d of %d, each: %s", units, i + 1, i + alike, n, what[0]);
+    }
+}
+
+/* A line for each place where coroutines are suspended, with their number. */
+static void add_coroutine_lines(struct server *s)
+{
+    enum { MAX_LINES = 6 };
+    static bool included[MAX_COROUTINES];
+    const struct task *tasks;
+    int n = read_all_tasks(s->pid, &tasks), lines = 0;
+    n = find_coroutine_places(s, tasks, n);
+    memset(included, 0, sizeof included);
+    for (int i = 0; i < n && lines < MAX_LINES; i++) {
+        const char *place = place_of_coroutine(i);
+        int alike = 0;
+        for (int j = i; j < n; j++)
+            if (!included[j] && strcmp(place_of_coroutine(j), place) == 0) {
+                included[j] = true;
+                alike++;
+            }
+        if (alike == 0 || *place == '\0')
+            continue;
+        lines++;
+        if (alike == 1)
+            evidence("a coroutine: suspended in %s", place);
+        else
+            evidence("%d coroutines, each: suspended in %s", alike, place);
     }
 }
 
@@ -136,17 +178,39 @@ static void add_standard_error(struct server *s)
     }
 }
 
+static void add_ending_line(struct server *s)
+{
+    int signal = 0;
+    const char *place = place_of_crash(s, 0, &signal);
+    bool known = *place != '\0' && WIFSIGNALED(s->status) && WTERMSIG(s->status) == signal;
+    evidence("the server has ended: %s%s%s", describe_ending(s), known ? " in " : "",
+             known ? place : "");
+}
+
+/* Other processes of the server that crashed. */
+static void add_crash_lines(struct server *s)
+{
+    for (int i = 1, signal; i < MAX_CRASHES; i++) {
+        const char *place = place_of_crash(s, i, &signal);
+        if (*place != '\0')
+            evidence("a child process of the server was killed by SIG%s in %s",
+                     sigabbrev_np(signal), place);
+    }
+}
+
 void add_thread_evidence(struct server *s)
 {
     /* If the server is about to end, how it ended is the better evidence. */
     for (double start = now(); now() - start < 0.3 && !has_ended(s) && !all_tasks_asleep(s->pid);)
         usleep(5000);
     if (has_ended(s)) {
-        evidence("the server has ended: %s", describe_ending(s));
+        add_ending_line(s);
     } else {
         read_connections();
         add_task_lines(s);
+        add_coroutine_lines(s);
         add_queue_lines(s);
     }
+    add_crash_lines(s);
     add_standard_error(s);
 }
