@@ -3,6 +3,7 @@
 #include "core/sandbox.h"
 #include "core/test_data.h"
 #include "drive/backend.h"
+#include "drive/call_log.h"
 #include "drive/peer.h"
 #include "drive/wait_loop.h"
 #include "observe/sockets.h"
@@ -95,6 +96,9 @@ struct server *start_server_with(struct server_options options)
         options.tool = PLAIN;
     restart_peer_names();
     report_start(&options);
+    const struct call_log *log = NULL;
+    if (options.tool == PLAIN && !without_valgrind)
+        log = open_call_log(server_program);
     pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();
     if (pid == 0)
         exec_server(&options, parent, out[1], err[1]);
@@ -102,8 +106,10 @@ struct server *start_server_with(struct server_options options)
         grader_error("fork: %s", strerror(errno));
     close(out[1]);
     close(err[1]);
+    close_call_log();
     struct server *s = new_server(pid, out[0], err[0]);
     s->valgrind = options.tool != PLAIN;
+    s->call_log = log;
     if (!options.may_fail_to_start)
         wait_until_it_listens(s);
     return s;

@@ -1,5 +1,6 @@
 #include "drive/server_exec.h"
 #include "core/sandbox.h"
+#include "drive/call_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 const char *server_program, *faults_library, *pipe_order_library, *helgrind_suppressions;
+const char *recorder_library;
 bool without_valgrind;
 
 static struct rlimit descriptors_given;
@@ -29,6 +31,7 @@ static const char *beside(const char *path, const char *name)
 void find_companions(const char *library)
 {
     pipe_order_library = beside(library, "pipe_order.so");
+    recorder_library = beside(library, "call_recorder.so");
     helgrind_suppressions = beside(library, "helgrind.supp");
 }
 
@@ -39,13 +42,18 @@ void raise_descriptor_limit(void)
               &(struct rlimit){descriptors_given.rlim_max, descriptors_given.rlim_max});
 }
 
-/* Leaves the server no descriptor of the harness but its two outputs. */
+/* Leaves the server no descriptor of the harness but its two outputs, and the memory in which its
+ * calls are recorded, which call_recorder.so closes before main: as the lowest free one, since a
+ * high one would enlarge the table of descriptors. */
 static bool set_up_descriptors(const struct server_options *options, int out, int err)
 {
     int null = open("/dev/null", O_RDONLY);
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
         return false;
-    close_range(3, ~0U, 0);
+    int log = call_log_fd(), first = options->first_free_fd > 3 ? options->first_free_fd : 3;
+    if (log != -1 && !move_call_log(3))
+        return false;
+    close_range(log != -1 ? 4 : 3, ~0U, 0);
     struct rlimit limit = descriptors_given;
     if (options->descriptors == MAX_DESCRIPTORS || options->first_free_fd > 0)
         limit.rlim_cur = limit.rlim_max;
@@ -53,7 +61,9 @@ static bool set_up_descriptors(const struct server_options *options, int out, in
         limit.rlim_cur = limit.rlim_max = (rlim_t)options->descriptors;
     if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
         return false;
-    for (int fd = 3; fd < options->first_free_fd; fd++)
+    if (log != -1 && !move_call_log(first))
+        return false;
+    for (int fd = 3; fd < first; fd++)
         if (dup2(0, fd) == -1)
             return false;
     return true;
@@ -66,7 +76,14 @@ static void set_up_environment(const struct server_options *options)
     unsetenv("VALGRIND_OPTS");
     /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
     bool use_faults = options->faults != NULL || options->tool != HELGRIND;
-    setenv("LD_PRELOAD", use_faults ? faults_library : pipe_order_library, 1);
+    char libraries[8192], log[16];
+    snprintf(libraries, sizeof libraries, "%s%s%s", call_log_fd() != -1 ? recorder_library : "",
+             call_log_fd() != -1 ? ":" : "", use_faults ? faults_library : pipe_order_library);
+    setenv("LD_PRELOAD", libraries, 1);
+    snprintf(log, sizeof log, "%d", call_log_fd());
+    unsetenv(CALL_LOG_VARIABLE);
+    if (call_log_fd() != -1)
+        setenv(CALL_LOG_VARIABLE, log, 1);
     if (options->faults != NULL)
         setenv("FAULTS", options->faults, 1);
 }

@@ -25,9 +25,10 @@ struct server_options {
 extern const char *server_program; /* the path of the server under test */
 extern const char *faults_library; /* the path of faults.so */
 extern const char *pipe_order_library, *helgrind_suppressions; /* beside it */
+extern const char *recorder_library;                           /* beside it */
 extern bool without_valgrind; /* the server was built with sanitizers instead */
 
-/* Finds the two files beside faults.so that servers under helgrind need. */
+/* Finds the other files that servers need: they are beside faults.so. */
 void find_companions(const char *library);
 
 /* Raises this process's limit of descriptors, which a thousand clients need; servers get back the

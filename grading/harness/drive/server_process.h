@@ -21,7 +21,8 @@ struct output {
 struct server {
     pid_t pid;
     int port;
-    bool valgrind; /* it runs under memcheck or helgrind */
+    bool valgrind;                   /* it runs under memcheck or helgrind */
+    const struct call_log *call_log; /* see call_log.h; NULL: its calls are not recorded */
     struct output out, err;
     size_t listening_line; /* its length */
     bool frozen;
