@@ -4,6 +4,7 @@
 #include "core/test_data.h"
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
+#include "explain/last_calls.h"
 #include "observe/sockets.h"
 #include "observe/syscall_table.h"
 #include "observe/tasks.h"
@@ -148,5 +149,6 @@ void add_thread_evidence(struct server *s)
         add_task_lines(s);
         add_queue_lines(s);
     }
+    add_last_calls(s);
     add_standard_error(s);
 }
