@@ -105,7 +105,7 @@ static struct record *new_record(enum record_kind kind, int fd)
     r->fd = fd;
     r->pid = self.pid;
     r->made = 0;
-    r->interest = 0;
+    r->in_epoll = 0;
     r->epoll_data = 0;
     r->serial = serial;
     if (fd >= 0)
@@ -204,12 +204,12 @@ void record_listener(const struct begun *b)
         b->record->kind = LISTENER_RECORD;
 }
 
-void record_interest(int fd, uint32_t events, uint64_t data)
+void record_epoll_data(int fd, uint64_t data)
 {
     bool closed;
     struct record *r = record_of(fd, &closed);
     if (r != NULL && !closed) {
-        r->interest = events;
+        r->in_epoll = 1;
         r->epoll_data = data;
     }
 }

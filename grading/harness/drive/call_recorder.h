@@ -30,7 +30,8 @@ void record_accepted(int fd);
 /* The socket is being connected to this port. */
 void record_peer(const struct begun *b, int fd, int port);
 void record_listener(const struct begun *b);
-void record_interest(int fd, uint32_t events, uint64_t data);
+/* It is in an epoll instance, with this data. */
+void record_epoll_data(int fd, uint64_t data);
 /* What is known of a descriptor no longer holds; it may be a copy of a different one. */
 void forget_descriptor(int fd);
 void copy_descriptor(int from, int to);

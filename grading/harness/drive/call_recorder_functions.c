@@ -370,10 +370,8 @@ int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
         struct begun b = begin_call(fd, CALLED_EPOLL_CTL, 0, operation);
         return (int)end_call(&b, result);
     }
-    if (operation == EPOLL_CTL_DEL)
-        record_interest(fd, 0, 0);
-    else
-        record_interest(fd, event->events, event->data.u64);
+    if (operation != EPOLL_CTL_DEL)
+        record_epoll_data(fd, event->data.u64);
     return result;
 }
 

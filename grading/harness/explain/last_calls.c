@@ -74,7 +74,8 @@ static void append_remark(char *text, size_t size, const struct record_copy *cop
                                                          : "by the parent, before fork()");
     else if (by_parent)
         append_text(text, size, " by the parent");
-    else if (c->function == CALLED_CLOSE && c->size > 0 && p != NULL && p->end == GOT_RST)
+    else if (c->function == CALLED_CLOSE && c->size > 0 && p != NULL &&
+             (p->end == GOT_RST || p->broken) && !p->closed)
         append_text(text, size, " with %lld bytes unread, which resets the connection",
                     (long long)c->size);
 }
@@ -91,6 +92,17 @@ static void append_calls(char *text, size_t size, struct server *s, const struct
         append_remark(text, size, copy, n, i);
         append_text(text, size, "%s", i + 1 < n ? ", " : "");
     }
+}
+
+/* Does the server call backends? */
+static bool has_backends(struct server *s)
+{
+    struct record_copy copy;
+    for (uint32_t i = first_serial(s->call_log); i <= last_serial(s->call_log); i++)
+        if (read_record(s->call_log, i, &copy) >= 0 && copy.record.kind == SOCKET_RECORD &&
+            backend_name_at(copy.record.peer_port) != NULL)
+            return true;
+    return false;
 }
 
 /* ---- what is wrong with it --------------------------------------------------------------- */
@@ -116,25 +128,39 @@ static bool is_suspicious(struct server *s, const struct record_copy *copy, int 
     return false;
 }
 
-/* Everything that was received was sent, and it waits for more: the threads' lines say that. */
-static bool is_unremarkable(const struct record_copy *copy, int n)
+/* Does the client wait for the server to read, which has received less than there was? */
+static bool stopped_reading(struct server *s, const struct record_copy *copy, int n)
 {
-    int64_t received = 0;
+    const struct connection *c =
+        has_ended(s) ? NULL : find_connection(s->port, copy->record.peer_port);
+    for (int i = n - 1; i >= 0; i--)
+        if (is_receiving(&copy->calls[i]))
+            return c != NULL && c->to_read > 0 && copy->calls[i].result == copy->calls[i].size;
+    return false;
+}
+
+/* Whatever was received was answered, and now it waits for more: the threads' lines say that.
+ * Answers are as long as what was received, unless there are backends. */
+static bool is_unremarkable(struct server *s, const struct record_copy *copy, int n)
+{
+    int64_t owed = 0;
+    bool whole = n < CALLS_KEPT && is_receiving(&copy->calls[0]), answered = false;
+    if (stopped_reading(s, copy, n))
+        return false;
     for (int i = 0; i < n; i++) {
         const struct recorded_call *c = &copy->calls[i];
-        if (!is_receiving(c) && !is_sending_call(c))
+        bool receives = is_receiving(c), last = i == n - 1;
+        if ((!receives && !is_sending_call(c)) || c->flags & (MSG_WAITALL | MSG_PEEK) ||
+            c->times > 1)
             return false;
-        if (c->flags & MSG_WAITALL || c->flags & MSG_PEEK || c->times > 1)
+        if (!c->returned && receives && last)
+            break;
+        if (!c->returned || c->result <= 0 || (!receives && c->result != c->size))
             return false;
-        if (!c->returned)
-            return i == n - 1 && is_receiving(c) && received == 0;
-        if (c->result <= 0 || (is_sending_call(c) && c->result != c->size))
-            return false;
-        received += is_receiving(c) ? c->result : -c->result;
-        if (i == 0 && is_sending_call(c))
-            received = 0; /* the recv before it is no longer kept */
+        owed += receives ? c->result : -c->result;
+        answered = !receives;
     }
-    return n > 0 && received == 0;
+    return n > 0 && answered && (owed == 0 || !whole || has_backends(s));
 }
 
 /* ---- clients and backends ---------------------------------------------------------------- */
@@ -143,8 +169,15 @@ static void add_line(struct server *s, const char *name, const struct record_cop
 {
     char text[TEXT_SIZE] = "";
     append_calls(text, sizeof text, s, copy, n);
-    evidence("the server's last calls for %s: %s", name,
-             n > 0 ? text : "none since it was accepted");
+    evidence("the server's last calls %s: %s", name, n > 0 ? text : "none since it was accepted");
+}
+
+static void add_client(struct server *s, const struct peer *p, const struct record_copy *copy,
+                       int n)
+{
+    char name[40];
+    snprintf(name, sizeof name, "for %s", p->name);
+    add_line(s, name, copy, n);
 }
 
 /* A client's latest record; returns the number of its calls, or -1. */
@@ -164,6 +197,7 @@ static void add_other_clients(struct server *s, const struct peer *done)
 {
     const struct call_log *log = s->call_log;
     struct record_copy copy;
+    struct recorded_call shown = {0};
     int lines = 0;
     for (uint32_t i = last_serial(log); i >= first_serial(log) && i > 0 && lines < MAX_OTHERS;
          i--) {
@@ -173,19 +207,19 @@ static void add_other_clients(struct server *s, const struct peer *done)
         const struct peer *p = peer_at(copy.record.peer_port);
         if (p == NULL || p == done || !is_suspicious(s, &copy, n))
             continue;
-        add_line(s, p->name, &copy, n);
+        if (lines > 0 && copy.calls[n - 1].function == shown.function &&
+            copy.calls[n - 1].error == shown.error)
+            continue; /* the same again */
+        add_client(s, p, &copy, n);
+        shown = copy.calls[n - 1];
         lines++;
     }
 }
 
-/* Did the latest call of a backend end without an answer? */
-static bool got_no_answer(const struct record_copy *copy, int n)
+/* Was the call given up because of an error, before an answer had arrived? */
+static bool gave_up(const struct record_copy *copy, int n)
 {
-    bool received = false;
-    for (int i = 0; i < n; i++)
-        received |= is_receiving(&copy->calls[i]) && copy->calls[i].result > 0;
-    return n > 0 && copy->calls[n - 1].returned &&
-           (!received || copy->calls[n - 1].function != CALLED_CLOSE);
+    return n > 1 && copy->calls[n - 1].function == CALLED_CLOSE && copy->calls[n - 2].result == -1;
 }
 
 static void add_backend(struct server *s)
@@ -200,8 +234,8 @@ static void add_backend(struct server *s)
                                   : backend_name_at(copy.record.peer_port);
         if (backend == NULL)
             continue;
-        snprintf(name, sizeof name, "the %s backend", backend);
-        if (got_no_answer(&copy, n) || is_suspicious(s, &copy, n))
+        snprintf(name, sizeof name, "for the %s backend", backend);
+        if (gave_up(&copy, n) || is_suspicious(s, &copy, n))
             add_line(s, name, &copy, n);
         return;
     }
@@ -217,7 +251,7 @@ static uint32_t record_of_event(const struct call_log *log, const struct recorde
     if (c->function != CALLED_EPOLL_WAIT)
         return (uint32_t)c->detail;
     for (uint32_t i = last_serial(log); i >= first_serial(log) && i > 0; i--)
-        if (read_record(log, i, &copy) >= 0 && copy.record.interest != 0 &&
+        if (read_record(log, i, &copy) >= 0 && copy.record.in_epoll &&
             copy.record.epoll_data == c->detail)
             return i;
     return 0;
@@ -290,7 +324,7 @@ static void add_listener(struct server *s)
             c = &copy.calls[n - 2];
         if (c->function == CALLED_ACCEPT && c->result == -1 &&
             (c->times >= MANY || c->error == EMFILE || c->error == ENFILE))
-            add_line(s, "the listening socket", &copy, n);
+            add_line(s, "on the listening socket", &copy, n);
         return;
     }
 }
@@ -299,14 +333,17 @@ void add_last_calls(struct server *s)
 {
     struct record_copy copy;
     const struct peer *p = client_of_step();
+    bool suspicious = false;
     if (s->call_log == NULL || last_serial(s->call_log) == 0)
         return;
     if (p != NULL && p->server == s) {
         int n = find_client(s, p, &copy);
-        if (n >= 0 && !is_unremarkable(&copy, n))
-            add_line(s, p->name, &copy, n);
+        if (n >= 0 && !is_unremarkable(s, &copy, n))
+            add_client(s, p, &copy, n);
+        suspicious = n > 0 && is_suspicious(s, &copy, n);
     }
-    add_other_clients(s, p);
+    if (!suspicious)
+        add_other_clients(s, p);
     add_backend(s);
     add_listener(s);
     add_loops(s);
