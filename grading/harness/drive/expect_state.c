@@ -92,6 +92,7 @@ void wait_to_be_read(struct server *s, struct peer *client, size_t size)
 pid_t process_serving(struct server *s, struct peer *client)
 {
     struct wait w = begin_wait(s);
+    set_client_of_step(client);
     char expected[100];
     do {
         pid_t pid = may_inspect_descriptors(s, &w) ? process_reading_from(s, client) : -1;

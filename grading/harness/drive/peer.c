@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct peer *first, **last = &first;
+static struct peer *first, **last = &first, *of_step;
 static int peer_count;
 
 /* ---- names ------------------------------------------------------------------------------- */
@@ -19,6 +19,17 @@ static int peer_count;
 void restart_peer_names(void)
 {
     peer_count = 0;
+    of_step = NULL;
+}
+
+void set_client_of_step(struct peer *p)
+{
+    of_step = p;
+}
+
+struct peer *client_of_step(void)
+{
+    return of_step;
 }
 
 int count_peers(void)
@@ -26,7 +37,7 @@ int count_peers(void)
     return peer_count;
 }
 
-static struct peer *peer_at(int port)
+struct peer *peer_at(int port)
 {
     struct peer *found = NULL; /* the latest: the kernel may assign a port twice */
     for (struct peer *p = first; p != NULL; p = p->next)
@@ -139,12 +150,14 @@ struct peer *new_peer(struct server *s)
     peer_count++;
     *last = p;
     last = &p->next;
+    set_client_of_step(p);
     return p;
 }
 
 void send_fin(struct peer *p)
 {
     asked("%s half-closes (FIN)", p->name);
+    set_client_of_step(p);
     p->half_closed = true;
     if (p->is_nc) {
         unwatch(&p->out);
@@ -157,6 +170,7 @@ void send_fin(struct peer *p)
 
 static void close_peer(struct peer *p)
 {
+    set_client_of_step(p);
     p->closed = true;
     update_peer(p);
     close(p->in.fd);

@@ -29,7 +29,13 @@ int count_peers(void);
 /* For a new server the names begin again. */
 void restart_peer_names(void);
 
-/* The name of the peer with this local port; NULL if there is none. */
+/* The client that the current step is about: if the step fails, the evidence begins with it. NULL:
+ * none yet. */
+void set_client_of_step(struct peer *p);
+struct peer *client_of_step(void);
+
+/* The peer with this local port, and its name; NULL if there is none. */
+struct peer *peer_at(int port);
 const char *peer_name_at(int port);
 /* "which has sent nothing", or NULL. */
 const char *peer_state_at(int port);

@@ -67,6 +67,7 @@ void receive_bytes(struct peer *p, const void *data, size_t size)
 {
     const char *wanted = data;
     size_t same = 0;
+    set_client_of_step(p);
     struct wait w = begin_wait(p->server);
     for (;;) {
         size_t n = buffered(&p->inbox) < size ? buffered(&p->inbox) : size;
@@ -135,6 +136,7 @@ void send_and_receive(struct peer *p, const char *text, int times)
 static void expect_end(struct peer *p, bool reset_allowed)
 {
     char expected[120];
+    set_client_of_step(p);
     const char *end = reset_allowed ? "end-of-file or a reset" : "end-of-file (FIN)";
     snprintf(expected, sizeof expected, "%s%s for %s, and no more bytes",
              p->received > 0 ? "then " : "", end, p->name);

@@ -15,6 +15,7 @@ void send_bytes(struct peer *p, const void *data, size_t size)
     else
         asked("%s sends %zu bytes: %s", p->name, size, quoted(data, size, 0));
     size_t before = p->sent;
+    set_client_of_step(p);
     append(&p->outbox, data, size);
     send_some(p);
     update_peer(p);
@@ -43,6 +44,7 @@ void send_text(struct peer *p, const char *text)
 static size_t send_now(struct peer *p, const void *data, size_t size)
 {
     size_t before = p->sent;
+    set_client_of_step(p);
     append(&p->outbox, data, size);
     send_some(p);
     p->outbox.end = p->outbox.start;

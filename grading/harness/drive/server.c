@@ -3,6 +3,7 @@
 #include "core/sandbox.h"
 #include "core/test_data.h"
 #include "drive/backend.h"
+#include "drive/call_log.h"
 #include "drive/crash.h"
 #include "drive/peer.h"
 #include "drive/wait_loop.h"
@@ -96,8 +97,12 @@ struct server *start_server_with(struct server_options options)
         options.tool = PLAIN;
     restart_peer_names();
     report_start(&options);
+    /* A server that is linked statically has neither. */
+    const struct call_log *log = NULL;
+    if (options.tool == PLAIN && !without_valgrind)
+        log = open_call_log(server_program);
     struct crash_record *crashes = NULL;
-    int crash_record = options.tool == PLAIN ? create_crash_record(&crashes) : -1;
+    int crash_record = log != NULL ? create_crash_record(&crashes) : -1;
     pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();
     if (pid == 0)
         exec_server(&options, parent, out[1], err[1], crash_record);
@@ -107,9 +112,11 @@ struct server *start_server_with(struct server_options options)
     close(err[1]);
     if (crash_record != -1)
         close(crash_record);
+    close_call_log();
     struct server *s = new_server(pid, out[0], err[0]);
     s->valgrind = options.tool != PLAIN;
     s->crashes = crashes;
+    s->call_log = log;
     if (!options.may_fail_to_start)
         wait_until_it_listens(s);
     return s;

@@ -1,5 +1,6 @@
 #include "drive/server_exec.h"
 #include "core/sandbox.h"
+#include "drive/call_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +11,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-const char *server_program, *faults_library;
-const char *crash_recorder_library, *pipe_order_library, *helgrind_suppressions;
+const char *server_program, *faults_library, *pipe_order_library, *helgrind_suppressions;
+const char *call_recorder_library, *crash_recorder_library;
 bool without_valgrind;
 
 static struct rlimit descriptors_given;
@@ -31,6 +32,7 @@ void find_companions(const char *library)
 {
     crash_recorder_library = beside(library, "crash_recorder.so");
     pipe_order_library = beside(library, "pipe_order.so");
+    call_recorder_library = beside(library, "call_recorder.so");
     helgrind_suppressions = beside(library, "helgrind.supp");
 }
 
@@ -41,18 +43,24 @@ void raise_descriptor_limit(void)
               &(struct rlimit){descriptors_given.rlim_max, descriptors_given.rlim_max});
 }
 
-/* Leaves the server no descriptor of the harness but its two outputs, and `extra`, unless it is -1,
- * as the first one that is otherwise free. */
-static bool set_up_descriptors(const struct server_options *options, int out, int err, int extra)
+/* Leaves the server no descriptor of the harness but its two outputs and the two memories in which
+ * its calls and its crashes are recorded, if there are any. The recorders close these before main:
+ * they get the lowest free numbers, since high ones would enlarge the table of descriptors. */
+static bool set_up_descriptors(const struct server_options *options, int out, int err, int crashes)
 {
-    enum { FIRST = 3 };
+    enum { FIRST = 3, SPARE = 10 };
     int free_fd = options->first_free_fd > FIRST ? options->first_free_fd : FIRST;
     int null = open("/dev/null", O_RDONLY);
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
         return false;
-    if (extra != -1 && dup2(extra, FIRST) == -1)
+    int log = call_log_fd(), recordings = (crashes != -1) + (log != -1);
+    if ((crashes != -1 && (crashes = fcntl(crashes, F_DUPFD, SPARE)) == -1) ||
+        (log != -1 && !move_call_log(fcntl(log, F_DUPFD, SPARE))))
         return false;
-    close_range(extra != -1 ? FIRST + 1 : FIRST, ~0U, 0);
+    if ((crashes != -1 && dup2(crashes, FIRST) == -1) ||
+        (log != -1 && !move_call_log(FIRST + recordings - 1)))
+        return false;
+    close_range((unsigned)(FIRST + recordings), ~0U, 0);
     struct rlimit limit = descriptors_given;
     if (options->descriptors == MAX_DESCRIPTORS || options->first_free_fd > 0)
         limit.rlim_cur = limit.rlim_max;
@@ -60,7 +68,8 @@ static bool set_up_descriptors(const struct server_options *options, int out, in
         limit.rlim_cur = limit.rlim_max = (rlim_t)options->descriptors;
     if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
         return false;
-    if (extra != -1 && dup2(FIRST, free_fd) == -1)
+    if ((log != -1 && !move_call_log(free_fd + recordings - 1)) ||
+        (crashes != -1 && dup2(FIRST, free_fd) == -1))
         return false;
     for (int fd = FIRST; fd < options->first_free_fd; fd++)
         if (dup2(0, fd) == -1)
@@ -76,7 +85,9 @@ static void set_up_environment(const struct server_options *options, bool record
     unsetenv("VALGRIND_OPTS");
     /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
     bool use_faults = options->faults != NULL || options->tool != HELGRIND;
-    if (asprintf(&libraries, "%s%s%s", use_faults ? faults_library : pipe_order_library,
+    bool record_calls = call_log_fd() != -1;
+    if (asprintf(&libraries, "%s%s%s%s%s", record_calls ? call_recorder_library : "",
+                 record_calls ? ":" : "", use_faults ? faults_library : pipe_order_library,
                  record_crashes ? ":" : "", record_crashes ? crash_recorder_library : "") == -1)
         abort();
     setenv("LD_PRELOAD", libraries, 1);
@@ -84,6 +95,10 @@ static void set_up_environment(const struct server_options *options, bool record
     unsetenv("CRASH_RECORD");
     if (record_crashes)
         setenv("CRASH_RECORD", text, 1);
+    snprintf(text, sizeof text, "%d", call_log_fd());
+    unsetenv(CALL_LOG_VARIABLE);
+    if (record_calls)
+        setenv(CALL_LOG_VARIABLE, text, 1);
     if (options->faults != NULL)
         setenv("FAULTS", options->faults, 1);
 }

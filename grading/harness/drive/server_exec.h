@@ -25,7 +25,8 @@ struct server_options {
 extern const char *server_program; /* the path of the server under test */
 extern const char *faults_library; /* the path of faults.so */
 /* Beside it: */
-extern const char *crash_recorder_library, *pipe_order_library, *helgrind_suppressions;
+extern const char *pipe_order_library, *helgrind_suppressions;
+extern const char *call_recorder_library, *crash_recorder_library;
 extern bool without_valgrind; /* the server was built with sanitizers instead */
 
 /* Finds the other files that servers need, beside faults.so. */

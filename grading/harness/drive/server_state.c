@@ -143,6 +143,7 @@ bool holds_connection_of(struct server *s, struct peer *client)
 
 struct sent sent_to(struct server *s, struct peer *client)
 {
+    set_client_of_step(client);
     read_connections();
     const struct connection *servers = find_connection(s->port, client->port);
     const struct connection *clients = find_connection(client->port, s->port);

@@ -5,6 +5,7 @@
 #include "drive/crash_record.h"
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
+#include "explain/last_calls.h"
 #include "explain/places.h"
 #include "observe/coroutines.h"
 #include "observe/sockets.h"
@@ -212,5 +213,6 @@ void add_thread_evidence(struct server *s)
         add_queue_lines(s);
     }
     add_crash_lines(s);
+    add_last_calls(s);
     add_standard_error(s);
 }
