@@ -85,8 +85,14 @@ static bool read_blocked(const struct task *task, uint64_t *sp, uint64_t *pc)
            call == task->call && first == task->arg[0] && second == task->arg[1];
 }
 
-/* Compiled code finds its caller from sp and pc alone, unless a function has an array of variable
- * size; so the thread need not be stopped, which would interrupt some calls (EINTR). */
+/* On x86-64 a function's caller is found from sp and pc alone, unless it has an array of variable
+ * size. So the thread need not be stopped, which would interrupt some calls (EINTR). */
+#if defined __x86_64__
+enum { SP_AND_PC_SUFFICE = true };
+#else
+enum { SP_AND_PC_SUFFICE = false };
+#endif
+
 static bool copy_blocked(struct stack *stack, const struct task *task)
 {
     uint64_t sp, pc;
@@ -149,11 +155,8 @@ bool copy_stack(struct stack *stack, const struct task *task, const char *module
     *stack = (struct stack){.modules = modules};
     if (modules == NULL || is_dead(task) || task->state == 'T' || task->state == 't')
         return false;
-#if defined __x86_64__
-    bool copied = task->call != -1 ? copy_blocked(stack, task) : copy_running(stack, task);
-#else
-    bool copied = copy_running(stack, task);
-#endif
+    bool copied = task->call != -1 && SP_AND_PC_SUFFICE ? copy_blocked(stack, task)
+                                                        : copy_running(stack, task);
     if (!copied) {
         free(stack->bytes);
         *stack = (struct stack){.modules = modules};
