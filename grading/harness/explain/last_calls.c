@@ -69,7 +69,7 @@ static void append_remark(char *text, size_t size, const struct record_copy *cop
     const struct recorded_call *c = &copy->calls[index];
     bool by_parent = several_processes(copy, n) && c->pid == copy->record.pid;
     const struct peer *p = peer_at(copy->record.peer_port);
-    if (c->after_close && c->error == EBADF)
+    if (c->after_close && c->error == EBADF && !copy->calls[index - (index > 0)].after_close)
         append_text(text, size, ": descriptor %d had been closed %s", copy->record.fd,
                     closer_before(copy, index) == c->pid ? "already"
                                                          : "by the parent, before fork()");
@@ -135,7 +135,7 @@ static void append_calls(char *text, size_t size, struct server *s, const struct
         const struct recorded_call *c = &copy->calls[i];
         append_call(text, size, c, c->returned ? "" : why_not_returned(s, &copy->record));
         append_remark(text, size, copy, n, i);
-        append_text(text, size, "%s", i + 1 < n ? ", " : "");
+        append_text(text, size, "%s", i + 1 < n ? "; " : "");
     }
     if (n > 0)
         append_if_open(text, size, s, copy, n);
