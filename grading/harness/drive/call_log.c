@@ -70,7 +70,7 @@ void close_call_log(void)
 
 uint32_t last_serial(const struct call_log *log)
 {
-    return log->records_made;
+    return log->records_made & MAX_SERIAL;
 }
 
 uint32_t first_serial(const struct call_log *log)

@@ -64,8 +64,8 @@ void record_fork(void)
 
 /* ---- which descriptor is which record ---------------------------------------------------- */
 
-/* By descriptor: the serial of its record and what is known of it. As private memory it is copied
- * by fork, like the descriptors themselves. */
+/* By descriptor: the serial of its record (at most MAX_SERIAL) and what is known of it. As private
+ * memory it is copied by fork, like the descriptors themselves. */
 enum { MAX_FDS = 65536, STATE_BITS = 2 };
 enum state { UNKNOWN, OPEN, CLOSED, NOT_A_SOCKET };
 static _Atomic uint32_t descriptors[MAX_FDS];
@@ -94,8 +94,7 @@ static struct record *record_with(uint32_t serial)
 static struct record *new_record(enum record_kind kind, int fd)
 {
     find_self();
-    uint32_t serial = atomic_fetch_add(&call_log->records_made, 1) + 1;
-    serial &= UINT32_MAX >> STATE_BITS;
+    uint32_t serial = (atomic_fetch_add(&call_log->records_made, 1) + 1) & MAX_SERIAL;
     struct record *r = &call_log->records[serial % MAX_RECORDS];
     r->serial = 0;
     for (int i = 0; i < CALLS_KEPT; i++)

@@ -22,6 +22,7 @@ enum {
     CALL_LOG_MAGIC = 0x43414c4c,
     CALLS_KEPT = 8,      /* of each socket */
     MAX_RECORDS = 32768, /* then the oldest are overwritten */
+    MAX_SERIAL = UINT32_MAX >> 2,
 };
 
 /* The functions that are recorded. Variants of one function count as that function: recv is also

@@ -4,6 +4,7 @@
 #include "drive/call_log.h"
 #include "drive/peer.h"
 #include "explain/call_text.h"
+#include "observe/resources.h"
 #include "observe/sockets.h"
 #include "observe/syscall_table.h"
 #include "observe/tasks.h"
@@ -68,7 +69,7 @@ static void append_remark(char *text, size_t size, const struct record_copy *cop
     const struct recorded_call *c = &copy->calls[index];
     bool by_parent = several_processes(copy, n) && c->pid == copy->record.pid;
     const struct peer *p = peer_at(copy->record.peer_port);
-    if (c->after_close && c->error == EBADF)
+    if (c->after_close && c->error == EBADF && !copy->calls[index - (index > 0)].after_close)
         append_text(text, size, ": descriptor %d had been closed %s", copy->record.fd,
                     closer_before(copy, index) == c->pid ? "already"
                                                          : "by the parent, before fork()");
@@ -80,18 +81,64 @@ static void append_remark(char *text, size_t size, const struct record_copy *cop
                     (long long)c->size);
 }
 
-/* The last calls, without one that is just being made again and again. */
+static bool is_error(const struct recorded_call *c, int error)
+{
+    return c->returned && c->result == -1 && c->error == error;
+}
+
+/* Does the server's first process still have this descriptor, although a different process has
+ * closed it, or the client has left? */
+static void append_if_open(char *text, size_t size, struct server *s,
+                           const struct record_copy *copy, int n)
+{
+    const struct recorded_call *last = &copy->calls[n - 1];
+    bool over = is_error(last, ECONNRESET) || is_error(last, EPIPE) ||
+                (is_receiving(last) && last->returned && last->result == 0);
+    bool by_child = last->function == CALLED_CLOSE && last->pid != copy->record.pid;
+    char target[64];
+    struct record_copy later;
+    if ((!over && !by_child) || has_ended(s) ||
+        read_descriptor(s->pid, copy->record.fd, target, sizeof target) <= 0 ||
+        strncmp(target, "socket:", 7) != 0)
+        return;
+    for (uint32_t i = copy->record.serial + 1; i <= last_serial(s->call_log); i++)
+        if (read_record(s->call_log, i, &later) >= 0 && later.record.fd == copy->record.fd &&
+            later.record.pid == copy->record.pid)
+            return;
+    append_text(text, size, "; %s descriptor %d is still open", by_child ? "the parent's" : "its",
+                copy->record.fd);
+}
+
+/* Leaves out one that is just being made again and again, and what the parent does in lab 2: it
+ * closes its descriptor while the child serves the client. */
+static int select_calls(struct record_copy *copy, int n)
+{
+    int kept = 0;
+    bool several = several_processes(copy, n);
+    if (n > 1 && !copy->calls[n - 1].returned && copy->calls[n - 2].times >= MANY)
+        n--;
+    for (int i = 0; i < n; i++) {
+        const struct recorded_call *c = &copy->calls[i];
+        bool failed_later = false;
+        for (int j = i + 1; j < n; j++)
+            failed_later |= copy->calls[j].after_close;
+        if (!several || c->function != CALLED_CLOSE || c->pid != copy->record.pid || failed_later)
+            copy->calls[kept++] = *c;
+    }
+    return kept;
+}
+
 static void append_calls(char *text, size_t size, struct server *s, const struct record_copy *copy,
                          int n)
 {
-    if (n > 1 && !copy->calls[n - 1].returned && copy->calls[n - 2].times >= MANY)
-        n--;
     for (int i = n > SHOWN ? n - SHOWN : 0; i < n; i++) {
         const struct recorded_call *c = &copy->calls[i];
         append_call(text, size, c, c->returned ? "" : why_not_returned(s, &copy->record));
         append_remark(text, size, copy, n, i);
-        append_text(text, size, "%s", i + 1 < n ? ", " : "");
+        append_text(text, size, "%s", i + 1 < n ? "; " : "");
     }
+    if (n > 0)
+        append_if_open(text, size, s, copy, n);
 }
 
 /* Does the server call backends? */
@@ -122,6 +169,11 @@ static bool is_suspicious(struct server *s, const struct record_copy *copy, int 
         bool failed = c->result == -1 && (is_mistake(c->error) || c->function == CALLED_EPOLL_CTL);
         /* A server may shut down a connection that the client has reset. */
         bool harmless = c->function == CALLED_SHUTDOWN && c->error == ENOTCONN;
+        char open[80] = "";
+        if (i == n - 1)
+            append_if_open(open, sizeof open, s, copy, n);
+        if (*open != '\0')
+            return true;
         if (killed || (failed && !harmless) || c->times >= MANY)
             return true;
     }
@@ -139,14 +191,28 @@ static bool stopped_reading(struct server *s, const struct record_copy *copy, in
     return false;
 }
 
+/* The client has left, and so it was closed. */
+static bool left_and_closed(struct server *s, const struct record_copy *copy, int n)
+{
+    const struct peer *p = peer_at(copy->record.peer_port);
+    const struct recorded_call *last = &copy->calls[n - 1], *before = &copy->calls[n - 2];
+    return p != NULL && p->closed && !has_ended(s) && last->function == CALLED_CLOSE &&
+           last->result == 0 && is_receiving(before) &&
+           (before->result == 0 || is_error(before, ECONNRESET));
+}
+
 /* Whatever was received was answered, and now it waits for more: the threads' lines say that.
  * Answers are as long as what was received, unless there are backends. */
 static bool is_unremarkable(struct server *s, const struct record_copy *copy, int n)
 {
     int64_t owed = 0;
     bool whole = n < CALLS_KEPT && is_receiving(&copy->calls[0]), answered = false;
-    if (stopped_reading(s, copy, n))
+    if (n == 0 || stopped_reading(s, copy, n))
         return false;
+    if (n == 1 && is_receiving(&copy->calls[0]) && !copy->calls[0].returned)
+        return (copy->calls[0].flags & (MSG_WAITALL | MSG_PEEK)) == 0;
+    if (n > 2 && left_and_closed(s, copy, n))
+        n -= 2;
     for (int i = 0; i < n; i++) {
         const struct recorded_call *c = &copy->calls[i];
         bool receives = is_receiving(c), last = i == n - 1;
@@ -188,7 +254,7 @@ static int find_client(struct server *s, const struct peer *p, struct record_cop
         int n = read_record(log, i, copy);
         if (n >= 0 && copy->record.kind == SOCKET_RECORD && copy->record.local_port == s->port &&
             copy->record.peer_port == p->port)
-            return n;
+            return select_calls(copy, n);
     }
     return -1;
 }
@@ -205,7 +271,8 @@ static void add_other_clients(struct server *s, const struct peer *done)
         if (n <= 0 || copy.record.kind != SOCKET_RECORD || copy.record.local_port != s->port)
             continue;
         const struct peer *p = peer_at(copy.record.peer_port);
-        if (p == NULL || p == done || !is_suspicious(s, &copy, n))
+        n = select_calls(&copy, n);
+        if (p == NULL || p == done || n == 0 || !is_suspicious(s, &copy, n))
             continue;
         if (lines > 0 && copy.calls[n - 1].function == shown.function &&
             copy.calls[n - 1].error == shown.error)
