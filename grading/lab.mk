@@ -27,7 +27,12 @@ run: server
 	@$(if $(FAULTS),$(MAKE) -s -C $(GRADING)harness $(abspath $(GRADING).build/faults.so) \
 	    BUILD=$(abspath $(GRADING).build);) \
 	$(if $(FAULTS),LD_PRELOAD=$(abspath $(GRADING).build/faults.so) FAULTS=$(FAULTS)) \
-	./server $(PORT) $(BACKENDS)
+	$(TOOL) ./server $(PORT) $(BACKENDS)
+
+# Found by its port: on a machine with several users, a name is ambiguous.
+pid:
+	@ss -Hltnp 'sport = :$(PORT)' | grep -o 'pid=[0-9]*' | cut -d = -f 2 | sort -n | head -n 1 | \
+	    grep . || { echo "No server of yours listens on port $(PORT)." >&2; exit 1; }
 
 backends:
 	@[ -n "$(BACKENDS)" ] || { echo "$(LAB) has no backends; labs 6 to 8 do." >&2; exit 1; }
@@ -69,6 +74,8 @@ help:
 	@echo "                        short_send=7, short_recv=7: at most 7 bytes per call;"
 	@echo "                        small_buffers: accepted sockets with the smallest send buffer;"
 	@echo "                        never_drained=1: a client that never stops sending"
+	@echo "make run TOOL=valgrind  ... under a tool"
+	@echo "make pid                print the process id of the server that listens on port 9000"
 	@[ -z "$(BACKENDS)" ] || { \
 	echo "make backends           start the three backends on ports $(BACKENDS)"; \
 	echo "make backends DELAY=200 ... which take 200 milliseconds for each answer"; }
@@ -83,4 +90,4 @@ help:
 FORCE:
 .DEFAULT_GOAL := server
 SHELL := /bin/bash
-.PHONY: run backends test hint diff watch reset clean help FORCE
+.PHONY: run pid backends test hint diff watch reset clean help FORCE

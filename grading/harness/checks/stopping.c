@@ -14,8 +14,10 @@ void expect_summary_line(struct server *s, struct ending e, int connections, siz
     if (strstr(e.err, "kill(-1, ") != NULL)
         fail_check(s, "no signal to any process but the server's own children",
                    "kill(-1, ...), a signal to all processes of this user");
-    if (e.by_signal || e.code != 0)
+    if (e.by_signal || e.code != 0) {
+        note_failure(EXIT_STATUS);
         fail_check(s, "exit status 0 after SIGTERM or SIGINT", "%s", describe_ending(s));
+    }
     if (bytes == ANY_BYTES)
         snprintf(line, sizeof line, "served %d connections, ", connections);
     else
@@ -24,8 +26,10 @@ void expect_summary_line(struct server *s, struct ending e, int connections, siz
              bytes == ANY_BYTES ? ", and the number of bytes" : "");
     bool correct =
         bytes == ANY_BYTES ? strncmp(e.out, line, strlen(line)) == 0 : strcmp(e.out, line) == 0;
-    if (!correct)
+    if (!correct) {
+        note_failure(WRONG_SUMMARY);
         fail_check(s, expected, "%s", quoted(e.out, strlen(e.out), 0));
+    }
 }
 
 /* Stops the server while output is pending for a client that does not read. What send() took is in
@@ -54,9 +58,11 @@ static void expect_count_of_sent_bytes(void)
              sent.least, sent.most);
     /* A send() that the signal ends may not return how much it took. */
     if (sscanf(e.out, "served 1 connections, %llu bytes\n", &bytes) != 1 ||
-        bytes > sent.most + LAST_TRY || (!in_send && bytes < sent.least))
+        bytes > sent.most + LAST_TRY || (!in_send && bytes < sent.least)) {
+        note_failure(WRONG_SUMMARY);
         fail_check(s, expected, "%s; the client had sent %zu", quoted(e.out, strlen(e.out), 0),
                    requested);
+    }
 }
 
 static void stop_with_idle_client(void)

@@ -1,4 +1,5 @@
 #include "drive/server.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "core/sandbox.h"
 #include "core/test_data.h"
@@ -94,6 +95,7 @@ struct server *start_server_with(struct server_options options)
     if (without_valgrind)
         options.tool = PLAIN;
     restart_peer_names();
+    note_server_started();
     report_start(&options);
     pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();
     if (pid == 0)
@@ -117,6 +119,7 @@ static struct ending wait_for_end(struct server *s, const char *expected)
     while (!has_ended(s))
         if (!continue_wait(&w) && !has_ended(s))
             fail_check(s, expected, "it is still running; %s", w.why);
+    note_failure(OTHER_FAILURE);
     return (struct ending){.by_signal = WIFSIGNALED(s->status),
                            .code = WIFSIGNALED(s->status) ? WTERMSIG(s->status)
                                                           : WEXITSTATUS(s->status),

@@ -1,4 +1,5 @@
 #include "drive/server_process.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "core/test_data.h"
 
@@ -112,6 +113,8 @@ bool has_ended(struct server *s)
 {
     if (!s->ended && waitpid(s->pid, &s->status, WNOHANG) == s->pid) {
         s->ended = true;
+        if (WIFSIGNALED(s->status))
+            note_killed_by(WTERMSIG(s->status));
         while (s->out.source.events != 0 && read_some(&s->out))
             ;
         while (s->err.source.events != 0 && read_some(&s->err))
