@@ -6,9 +6,10 @@
 PORT   ?= 9000
 SOURCE ?= server.c
 LEVEL  ?= 1
-# Labs 6 to 8 query three backends; each answers after DELAY milliseconds.
+# Labs 6 to 8 query three backends; each answers after DELAY milliseconds, and ANSWERS says how.
 BACKENDS ?= $(if $(filter lab06% lab07% lab08%,$(LAB)),9001 9002 9003)
 DELAY  ?= 0
+ANSWERS ?= whole
 CC     := gcc
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Wpedantic -pthread \
           -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
@@ -37,8 +38,9 @@ pid:
 backends:
 	@[ -n "$(BACKENDS)" ] || { echo "$(LAB) has no backends; labs 6 to 8 do." >&2; exit 1; }
 	@trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; trap 'exit 0' INT TERM; set -- $(BACKENDS); \
-	$(GRADING)backend user "$$1" $(DELAY) & $(GRADING)backend query "$$2" $(DELAY) & \
-	$(GRADING)backend stock "$$3" $(DELAY) & wait
+	$(GRADING)backend user "$$1" $(DELAY) $(ANSWERS) & \
+	$(GRADING)backend query "$$2" $(DELAY) $(ANSWERS) & \
+	$(GRADING)backend stock "$$3" $(DELAY) $(ANSWERS) & wait
 
 test:
 	@$(GRADING)grade $(addprefix --check ,$(CHECK)) \
@@ -78,7 +80,8 @@ help:
 	@echo "make pid                print the process id of the server that listens on port 9000"
 	@[ -z "$(BACKENDS)" ] || { \
 	echo "make backends           start the three backends on ports $(BACKENDS)"; \
-	echo "make backends DELAY=200 ... which take 200 milliseconds for each answer"; }
+	echo "make backends DELAY=200 ... which take 200 milliseconds for each answer;"; \
+	echo "                        ANSWERS=pieces, slowly, half, none, long: ../grading/backend --help"; }
 	@echo "make test               grade it; CHECK=half_close: only that check and those it needs"
 	@echo "make watch              grade it each time you save server.c"
 	@echo "make hint CHECK=stop    print a hint for a check; LEVEL=2, LEVEL=3: more detailed ones"

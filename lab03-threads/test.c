@@ -39,6 +39,7 @@ CHECK(own_argument, 8, "gives each thread its own client, however late the threa
       .needs = "thread_per_client",
       .hint = "A new thread may start long after pthread_create() has returned. By then, a "
               "variable of the accept loop holds the next client: do not pass a pointer to it.",
+      .hint_if = {OWN_HINT_FOR_BYTES, [EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=late_threads=3    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"
                  "    (echo client $i | nc -w 2 127.0.0.1 9000 &); done; sleep 3")
@@ -73,7 +74,7 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
               "joined, unless it is detached: pthread_detach(3).",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in $(seq 50); do echo hello | nc -N 127.0.0.1 9000; done\n"
-                 "s=$(pgrep -nf 'server 9000'); ls /proc/$s/task\n"
+                 "s=$(make pid); ls /proc/$s/task\n"
                  "wc -l /proc/$s/maps         # about 40 lines")
 {
     enum { CLIENTS = 50 };
@@ -119,6 +120,7 @@ CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
       .hint =
           "pthread_create() returns an error number (it does not set errno): there is no thread, "
           "but there is a client. Undo what was done for it. Do you still hold a lock?",
+      .hint_if = {[EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"
                  "    echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
@@ -136,6 +138,13 @@ CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
     send_text(a, "still there?\n");
     receive_text(a, "still there?\n");
     wait_reading_from(s, a);
+    set_hint(
+        "pthread_create() failed once, and now the signal does not end the server. What does main "
+        "wait for: a client that no thread will ever remove from the list, or a lock that was "
+        "not released?",
+        "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
+        "echo hello | timeout 2 nc -N 127.0.0.1 9000\n"
+        "# then Ctrl-C in the first terminal must end it");
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
 

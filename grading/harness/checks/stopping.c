@@ -37,6 +37,12 @@ void expect_summary_line(struct server *s, struct ending e, int connections, siz
 static void expect_count_of_sent_bytes(void)
 {
     enum { LAST_TRY = 3072 }; /* room that one more send() might find, at most */
+    set_hint("The client does not read, and the server has output for it that it could not send: "
+             "the signal must end it all the same.",
+             NULL);
+    set_hint_if(WRONG_SUMMARY, "The client does not read, so the server could not send all that it "
+                               "had received. Count what send() returned, not what recv() returned "
+                               "or what was passed to send().");
     struct server *s = start_server(.faults = "small_buffers");
     struct peer *c = connect_small(s);
     stop_reading(c);
@@ -143,8 +149,12 @@ static void stop_with_several_clients(void)
 
 DEFINE_SHARED_CHECK(
     stop, .needs = "half_close client_vanishes",
-    .hint = "The signal may arrive during accept(), recv() or send(): each must return. Count "
-            "every connection, and all bytes sent, even to clients that are still connected.",
+    .hint = "After the signal, whatever call the server is blocked in must return. A flag alone "
+            "wakes nothing: the kernel may restart the call (SA_RESTART), or a different thread "
+            "may have received the signal. Shutting down a socket wakes a call on it.",
+    .hint_if = {[SPINNING] = "After the signal the server keeps running: its waiting call returns "
+                             "at once, and the loop continues. Which condition must end the loop, "
+                             "and why does it not hold?"},
     .by_hand = "make run                    # and in a second terminal:\n"
                "sleep 60 | nc 127.0.0.1 9000                  # a silent client\n"
                "seq 10000000 | nc 127.0.0.1 9000 | sleep 60   # a slow reader\n"
@@ -157,6 +167,7 @@ DEFINE_SHARED_CHECK(
     expect_summary_line(s, stop_server(s, SIGTERM), 0, 0);
     stop_with_idle_client();
     expect_count_of_sent_bytes();
+    set_hint(NULL, NULL);
     stop_at_worst_moments(has_loop);
     if (!one_at_a_time)
         stop_with_several_clients();

@@ -8,18 +8,26 @@
 
 /* True of every failure of that kind, whatever the step. */
 static const char *const general_hints[FAILURES] = {
+    [NOT_READY] = "Before the first client can connect, the server binds 127.0.0.1, listens, and "
+                  "prints \"listening on 127.0.0.1:PORT\" and flushes. PORT is the number that "
+                  "getsockname() returns, in host byte order.",
     [CRASHED] = "The server crashed: a signal killed it. Start it under valgrind, as below, which "
                 "prints what went wrong, and the line of your code.",
     [KILLED_BY_PIPE] = "SIGPIPE killed the server: send() raises it when the other side is gone. "
                        "Pass MSG_NOSIGNAL; then send() fails with EPIPE, which ends this "
                        "connection only.",
-    [DEFAULT_ACTION] = "The signal's default action ended the server: at that moment there was no "
-                       "handler for it. Install one for SIGTERM and one for SIGINT, sigaction(2), "
-                       "before the first client can connect.",
+    [DEFAULT_ACTION] =
+        "The signal's default action ended the server: at that moment there was no "
+        "handler for it. Install one for SIGTERM and for SIGINT, sigaction(2), before "
+        "the first client can connect; keep it, and end by returning from main.",
     [EXITED] = "The server ended by itself: main returned, or something called exit(). Its last "
                "message on standard error, if there is one, names the call that failed.",
     [SPINNING] = "The server spins: some call fails, or returns, at once every time, and the loop "
                  "repeats it. Which call is it, and what does it return?",
+    [STOPPED_READING] = "The server has read only a part of what this client sends, although the "
+                        "client reads all that is sent back. What makes it call recv() for this "
+                        "client again, when there is room in the buffer, or when recv() returned "
+                        "less than there was?",
     [DISCONNECTED] = "The server closed this connection, or the process that served it ended, "
                      "while the client was still owed bytes. Which path through the code closes "
                      "it, and what had recv() or send() returned?",
@@ -30,11 +38,13 @@ static const char *const general_hints[FAILURES] = {
                       "return?",
     [EXTRA_BYTES] = "More arrived than this client is owed. Was something sent twice, or sent to "
                     "the wrong client?",
-    [EXIT_STATUS] = "The signal ended the server, but not with status 0. Its last message on "
-                    "standard error, if there is one, names the call that failed.",
-    [WRONG_SUMMARY] = "Compare the line: its words, and both numbers. Count every connection that "
-                      "accept() returned, and add up what send() returned, also for clients that "
-                      "are still connected.",
+    [EXIT_STATUS] = "Whichever signal ends it, the server must exit with status 0. If it did not "
+                    "choose this status, its last message on standard error names the call that "
+                    "failed.",
+    [WRONG_SUMMARY] =
+        "On standard output this line follows \"listening on\", and nothing else. Compare "
+        "its words and both numbers: every connection that accept() returned, and "
+        "the sum of what send() returned, also for clients still connected.",
 };
 
 void set_hint(const char *hint, const char *by_hand)
@@ -56,11 +66,13 @@ void note_failure(enum failure kind)
 
 void note_server_started(void)
 {
+    report->server_ended = false;
     report->killed_by = 0;
 }
 
-void note_killed_by(int sig)
+void note_server_ended(int sig)
 {
+    report->server_ended = true;
     report->killed_by = sig;
 }
 
@@ -69,7 +81,7 @@ static enum failure kind_of_failure(void)
     switch (report->killed_by) {
     case 0:
     case SIGKILL:
-        return report->failure;
+        return report->failure == NOT_READY && report->server_ended ? EXITED : report->failure;
     case SIGTERM:
     case SIGINT:
         return DEFAULT_ACTION;
@@ -80,13 +92,18 @@ static enum failure kind_of_failure(void)
     }
 }
 
+/* What the step, or the check, says about failures of this kind; OWN_HINT; or NULL. */
+static const char *special_hint(const struct check *check, enum failure kind)
+{
+    const char *hint = report->hint_if[kind];
+    return hint == NULL && report->hint == NULL ? check->hint_if[kind] : hint;
+}
+
 const char *hint_for(const struct check *check)
 {
     enum failure kind = kind_of_failure();
     const char *own = report->hint != NULL ? report->hint : check->hint;
-    const char *hint = report->hint_if[kind];
-    if (hint == NULL && report->hint == NULL)
-        hint = check->hint_if[kind];
+    const char *hint = special_hint(check, kind);
     if (hint == NULL)
         hint = general_hints[kind];
     return hint == NULL || *hint == '\0' ? own : hint;
@@ -127,7 +144,7 @@ char *commands_for(const struct check *check)
     enum failure kind = kind_of_failure();
     if (commands == NULL)
         return NULL;
-    if (kind == CRASHED)
+    if (kind == CRASHED && special_hint(check, kind) == NULL)
         return under_valgrind_by_hand(commands);
     return strdup(commands);
 }

@@ -22,7 +22,8 @@ struct report {
     const char *hint, *by_hand; /* for the current step, instead of the check's; literals */
     const char *hint_if[FAILURES];
     enum failure failure;
-    int killed_by; /* the signal that killed the server, or 0 */
+    bool server_ended;
+    int killed_by; /* the signal that ended it, or 0 */
 };
 
 extern struct report *report;

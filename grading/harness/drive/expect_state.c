@@ -130,7 +130,7 @@ void expect_waiting_in(struct server *s, const char *call)
                      "descriptor is ready, and why does nothing handle it?",
                      "make run                    # and in a second terminal:\n"
                      "sleep 5 | nc 127.0.0.1 9000 &\n"
-                     "timeout 1 strace -p $(pgrep -nf 'server 9000') 2>&1 | tail -n 20");
+                     "timeout 1 strace -p $(make pid) 2>&1 | tail -n 20");
             fail_check(s, expected, "it does not wait at all; %s", w.why);
         }
     process_pending();

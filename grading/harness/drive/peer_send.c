@@ -29,8 +29,11 @@ void send_bytes(struct peer *p, const void *data, size_t size)
         if (p->broken)
             fail_check(p->server, expected, "it closed the connection after %zu bytes",
                        p->sent - before);
-        if (!continue_wait(&w) && buffered(&p->outbox) > 0 && !p->broken)
+        if (!continue_wait(&w) && buffered(&p->outbox) > 0 && !p->broken) {
+            if (report->failure == OTHER_FAILURE)
+                note_failure(STOPPED_READING);
             fail_check(p->server, expected, "it read %zu bytes; %s", p->sent - before, w.why);
+        }
     }
     if (p->broken && !has_ended(p->server))
         note_failure(DISCONNECTED);

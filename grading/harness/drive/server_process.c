@@ -113,8 +113,7 @@ bool has_ended(struct server *s)
 {
     if (!s->ended && waitpid(s->pid, &s->status, WNOHANG) == s->pid) {
         s->ended = true;
-        if (WIFSIGNALED(s->status))
-            note_killed_by(WTERMSIG(s->status));
+        note_server_ended(WIFSIGNALED(s->status) ? WTERMSIG(s->status) : 0);
         while (s->out.source.events != 0 && read_some(&s->out))
             ;
         while (s->err.source.events != 0 && read_some(&s->err))
