@@ -28,7 +28,7 @@ CHECK(fixed_threads, 4, "has one thread for the clients and four for the searche
           "main starts the four workers: worker_main takes jobs and runs their searches until the "
           "server shuts down. The loop is the first thread, and waits in epoll_wait only.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "ps -L -o pid,lwp,stat,wchan:20,cmd -C server")
+                 "ps -L -o pid,lwp,stat,wchan:20,cmd -p $(make pid)")
 {
     enum { WORKERS = 4, CLIENTS = 8 };
     struct server *s = start_server(.backends = true);
@@ -181,8 +181,11 @@ CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight",
       .hint =
           "Access what the workers and the loop share (the queues, the shutting_down flag) only "
           "under the lock. Clients belong to the loop.",
-      .by_hand = "make && valgrind --tool=helgrind ./server 9000 9001 9002 9003\n"
-                 "# second terminal: make backends; third: searches; then Ctrl-C")
+      .by_hand = "make backends               # second terminal:\n"
+                 "make run TOOL='valgrind --tool=helgrind'    # third terminal:\n"
+                 "for i in 1 2 3 4; do\n"
+                 "    printf 'hello\\nsearch x\\n' | nc -N 127.0.0.1 9000 & done; wait\n"
+                 "# then Ctrl-C in the second terminal")
 {
     enum { CLIENTS = 6 };
     struct server *s = start_server(.tool = HELGRIND, .backends = true);

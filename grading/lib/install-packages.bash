@@ -57,4 +57,5 @@ give_up() {
 # shellcheck disable=SC2034 # used by the scripts that source this file
 grading_needs=(gcc:gcc libc6-dev:/usr/include/stdio.h make:make pkg-config:pkg-config
     check:/usr/include/check.h libjansson-dev:/usr/include/jansson.h
-    valgrind:valgrind netcat-openbsd:nc jq:jq)
+    valgrind:valgrind netcat-openbsd:nc jq:jq
+    iproute2:ss procps:ps strace:strace)

@@ -11,10 +11,10 @@ DEFINE_SHARED_CHECK(
     .hint = "A backend's answer may arrive in pieces, too: it is complete when its newline is "
             "there. Ignore what follows.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT},
-    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
-               "# in a second terminal: make run; in a third:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000\n"
-               "# then type in the first: one, Ctrl-D, two, Enter")
+    .by_hand = "make backends ANSWERS=pieces   # second terminal:\n"
+               "make run                       # third terminal:\n"
+               "printf 'search x\\nhello\\n' | nc -N 127.0.0.1 9000\n"
+               "# x user query stock, hello")
 {
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s);
@@ -258,10 +258,11 @@ static void expect_one_result(const char *faults)
 {
     set_hint("The answer had arrived, and the time was up. Whichever is handled first completes "
              "the call: the other must find it completed.",
-             "make run FAULTS=late_after_stop=1100\n"
-             "# second terminal: make backends DELAY=300; third:\n"
-             "echo 'search x' | nc -N 127.0.0.1 9000 &\n"
-             "s=$(make pid); kill -STOP $s; kill -CONT $s; wait");
+             "make backends DELAY=300        # second terminal:\n"
+             "make run FAULTS=late_after_stop=1100   # third terminal:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.1\n"
+             "s=$(make pid); kill -STOP $s; sleep 0.5; kill -CONT $s; wait\n"
+             "echo 'search y' | nc -N 127.0.0.1 9000   # y user query stock");
     struct server *s = start_server(.backends = true, .faults = faults);
     struct peer *p = connect_to(s);
     set_backend(USER, HOLDS);
@@ -284,8 +285,8 @@ DEFINE_SHARED_CHECK(
     backend_hangs, .needs = "backend_down",
     .hint = "The timeout starts with the call, not with the last byte received: for each wait, "
             "allow only what is left of it.",
-    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
-               "# in a second terminal: make run; in a third:\n"
+    .by_hand = "make backends DELAY=1500       # second terminal:\n"
+               "make run                       # third terminal:\n"
                "echo 'search x' | nc -N 127.0.0.1 9000\n"
                "# error: user backend timed out")
 {

@@ -53,8 +53,8 @@ DEFINE_SHARED_CHECK(
     .hint = "Create no thread and no process for a client: one loop serves all clients, with a "
             "struct for each.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-               "ps -L -o pid,lwp,stat,wchan,cmd -C server")
+               "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+               "ps -L -o pid,lwp,stat,wchan,cmd -p $(make pid)")
 {
     struct server *s = start_server();
     struct peer *clients[3];

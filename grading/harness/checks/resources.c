@@ -51,8 +51,7 @@ DEFINE_SHARED_CHECK(
             "stays ready. Do not retry at once: close a connection, or wait until one ends.",
     .hint_if = {[SPINNING] = OWN_HINT, [EXITED] = OWN_HINT},
     .by_hand = "make && (ulimit -n 16; ./server 9000)   # in a second terminal:\n"
-               "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-               "sleep 1\n"
+               "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
                "s=$(make pid)\n"
                "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat")
 {
@@ -134,9 +133,10 @@ DEFINE_SHARED_CHECK(
     .hint =
         "Never use memory that is freed, uninitialised or outside its block. Before main returns, "
         "free what was allocated and close what was opened, the listening socket too.",
-    .by_hand = "make && valgrind --leak-check=full --track-fds=yes ./server 9000\n"
-               "# in a second terminal (afterwards press Ctrl-C in the first):\n"
-               "seq 5000 | nc -N 127.0.0.1 9000 | tail -n 1")
+    .by_hand = "make run TOOL='valgrind --leak-check=full --track-fds=yes'\n"
+               "# in a second terminal:\n"
+               "seq 5000 | nc -N 127.0.0.1 9000 | tail -n 1\n"
+               "# then Ctrl-C in the first terminal")
 {
     struct server *s = start_server(.tool = MEMCHECK, .backends = searches);
     struct peer *a = connect_to(s);

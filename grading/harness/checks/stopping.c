@@ -156,10 +156,9 @@ DEFINE_SHARED_CHECK(
                              "at once, and the loop continues. Which condition must end the loop, "
                              "and why does it not hold?"},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "sleep 60 | nc 127.0.0.1 9000                  # a silent client\n"
-               "seq 10000000 | nc 127.0.0.1 9000 | sleep 60   # a slow reader\n"
-               "# Ctrl-C in the first terminal stops the server, and prints the\n"
-               "# counts, with either client or none")
+               "sleep 60 | nc 127.0.0.1 9000 &                  # a silent client\n"
+               "seq 10000000 | nc 127.0.0.1 9000 | sleep 60 &   # a slow reader\n"
+               "# then Ctrl-C in the first terminal must end the server")
 {
     struct server *s = start_server();
     wait_asleep(s);

@@ -158,7 +158,7 @@ DEFINE_SHARED_CHECK(
             "descriptor must be closed, all memory freed, every thread joined.",
     .by_hand = "make backends DELAY=900     # second terminal:\n"
                "make run                    # third terminal:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
                "# then Ctrl-C in the second terminal")
 {
     stop_with_held_searches(USER);

@@ -3,6 +3,7 @@
 #include "core/report.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +139,17 @@ static char *under_valgrind_by_hand(const char *commands)
     return result != NULL ? result : strdup(commands);
 }
 
+/* The same commands, and then those that show which call is repeated. */
+static char *with_trace(const char *commands)
+{
+    static const char trace[] = "# and while the server spins:\n"
+                                "timeout 1 strace -f -p $(make pid) 2>&1 | tail -n 20";
+    char *result = NULL;
+    if (asprintf(&result, "%s\n%s", commands, trace) == -1)
+        abort();
+    return result;
+}
+
 char *commands_for(const struct check *check)
 {
     const char *commands = report->by_hand != NULL ? report->by_hand : check->by_hand;
@@ -146,5 +158,7 @@ char *commands_for(const struct check *check)
         return NULL;
     if (kind == CRASHED && special_hint(check, kind) == NULL)
         return under_valgrind_by_hand(commands);
+    if (kind == SPINNING)
+        return with_trace(commands);
     return strdup(commands);
 }
