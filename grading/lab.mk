@@ -25,7 +25,7 @@ server: FORCE
 	@$(CC) $(CFLAGS) -o server "$(SOURCE)"
 
 run: server
-	@$(if $(FAULTS),$(MAKE) -s -C $(GRADING)harness $(abspath $(GRADING).build/faults.so) \
+	@$(if $(FAULTS),MAKEFLAGS= $(MAKE) -s -C $(GRADING)harness $(abspath $(GRADING).build/faults.so) \
 	    BUILD=$(abspath $(GRADING).build);) \
 	$(if $(FAULTS),LD_PRELOAD=$(abspath $(GRADING).build/faults.so) FAULTS=$(FAULTS)) \
 	$(TOOL) ./server $(PORT) $(BACKENDS)

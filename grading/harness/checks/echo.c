@@ -11,7 +11,7 @@ DEFINE_SHARED_CHECK(
             "shows how far it got.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "printf 'hello, server\\n' | nc -N 127.0.0.1 9000\n"
-               "timeout 1 ./server 9004 | cat   # must print \"listening\" at once")
+               "timeout -s KILL 1 ./server 9004 | cat   # must print \"listening\" at once")
 {
     struct server *s = start_server();
     while (port_of(s) >> 8 == (port_of(s) & 0xff)) /* correct even without ntohs() */
@@ -32,8 +32,8 @@ DEFINE_SHARED_CHECK(
             "line or three lines. Send that back, then call recv() again.",
     .hint_if = {[DISCONNECTED] = OWN_HINT, [MISSING_BYTES] = OWN_HINT},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "(printf one; sleep 1; printf ' two'; sleep 1) |\n"
-               "    nc -N 127.0.0.1 9000    # one ... two")
+               "(for s in one ' two' '\\n' 'three\\nfour\\n'; do printf \"$s\"; sleep 1; done) |\n"
+               "    nc -N 127.0.0.1 9000 | cat -v   # each piece at once")
 {
     struct server *s = start_server();
     struct peer *c = connect_to(s);

@@ -113,7 +113,7 @@ static void stop_at_worst_moments(bool has_loop)
              "socket down?",
              "make run FAULTS=term_before_accept=2    # or term_after_accept=1\n"
              "# in a second terminal; the server must end by itself:\n"
-             "sleep 3 | nc 127.0.0.1 9000");
+             "sleep 3 | nc -N 127.0.0.1 9000");
     expect_stop_by_fault("term_before_accept=2", one_at_a_time);
     expect_stop_by_fault("term_after_accept=1", false);
     if (has_loop) {
@@ -123,7 +123,7 @@ static void stop_at_worst_moments(bool has_loop)
                  "signal.",
                  "make run FAULTS=term_before_wait=1\n"
                  "# in a second terminal; the server must end by itself:\n"
-                 "sleep 3 | nc 127.0.0.1 9000");
+                 "sleep 3 | nc -N 127.0.0.1 9000");
         expect_stop_by_fault("term_before_wait=1", one_at_a_time);
     }
     set_hint(NULL, NULL);
@@ -157,7 +157,7 @@ DEFINE_SHARED_CHECK(
                              "and why does it not hold?"},
     .by_hand = "make run                    # and in a second terminal:\n"
                "sleep 60 | nc 127.0.0.1 9000 &                  # a silent client\n"
-               "seq 10000000 | nc 127.0.0.1 9000 | sleep 60 &   # a slow reader\n"
+               "seq 10000000 | nc 127.0.0.1 9000 | sleep 60 & sleep 1   # a slow reader\n"
                "# then Ctrl-C in the first terminal must end the server")
 {
     struct server *s = start_server();
