@@ -218,7 +218,9 @@ CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zom
     set_hint("The next client must be served, and so must those that were connected: what was "
              "changed before fork(), and is not changed back when it fails?",
              NULL);
-    set_hint_if(EXITED, OWN_HINT);
+    set_hint_if(EXITED,
+                "fork() failed for one client, and that may cost this client only: close its "
+                "socket, and accept the next.");
     struct peer *c = connect_to(s);
     send_text(c, "hello\n");
     receive_text(c, "hello\n");

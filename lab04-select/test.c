@@ -64,10 +64,10 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
       .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"
                  "    eval \"exec $i</dev/null\"; done; ./server 9000)\n"
                  "# and in a second terminal:\n"
-                 "for i in $(seq 40); do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-                 "sleep 1\n"
-                 "echo hello | nc -N 127.0.0.1 9000\n"
-                 "# disconnected at first, but served after five seconds")
+                 "for i in $(seq 40); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+                 "echo hello | nc -N 127.0.0.1 9000     # disconnected at once\n"
+                 "sleep 6\n"
+                 "echo 'room again?' | nc -N 127.0.0.1 9000   # served")
 {
     enum { CLIENTS = 40, FREE = 16, MIN_SERVED = 4 };
     struct server *s = start_server(.first_free_fd = 1024 - FREE);

@@ -73,10 +73,11 @@ SHARED_CHECK(in_order, 5, "answers each client in the order of its lines")
 CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_never_blocks",
       .hint = "A worker that holds a lock while it waits for a backend blocks the other "
               "workers, and the searches run one at a time.",
-      .by_hand = "make backends DELAY=300     # second terminal:\n"
-                 "make run                    # third terminal:\n"
-                 "time (for i in 1 2 3 4; do\n"
-                 "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait)  # 0.9 s")
+      .by_hand =
+          "make backends DELAY=900     # second terminal:\n"
+          "make run                    # third terminal:\n"
+          "for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
+          "ss -Htn state established 'dport = :9001' | wc -l   # 4")
 {
     enum { WORKERS = 4 };
     struct server *s = start_server(.backends = true);
@@ -126,10 +127,10 @@ CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
       .needs = "workers_share",
       .hint = "Put a search that finds all workers busy into an unbounded queue. A worker that has "
               "finished a job looks there before it waits.",
-      .by_hand = "make backends DELAY=100     # second terminal:\n"
+      .by_hand = "make backends DELAY=500     # second terminal:\n"
                  "make run                    # third terminal:\n"
                  "for i in $(seq 12); do\n"
-                 "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait")
+                 "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait   # 12 answers")
 {
     enum { WORKERS = 4, CLIENTS = 12 };
     struct server *s = start_server(.backends = true);

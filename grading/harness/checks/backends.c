@@ -213,10 +213,12 @@ static void expect_failures_after_timeouts(struct peer *const *clients)
 {
     set_hint("The call before this one has timed out, and now the backend closes the connection at "
              "once.",
-             "make backends ANSWERS=none      # second terminal:\n"
-             "make run                        # third terminal:\n"
-             "echo 'search x' | nc -N 127.0.0.1 9000\n"
-             "# error: user backend failed");
+             "make run                    # and in a second terminal:\n"
+             "make backends DELAY=1500 & sleep 1\n"
+             "for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 2\n"
+             "kill %1; sleep 1; make backends ANSWERS=none & sleep 1\n"
+             "for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 2\n"
+             "# error: user backend timed out, and then: failed, each four times");
     set_hint_if(WRONG_BYTES,
                 "The backend closed the connection, so it has \"failed\". If the answer "
                 "is \"timed out\", what was it decided by? recv() that returns 0 does "
@@ -245,6 +247,12 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
         set_backend(b, SLOW);
     send_text(clients[FOURTH], "search slow, but in time\n");
     expect_timeouts(clients);
+    set_hint("Each of the three calls has a second of its own, from its beginning: the time that "
+             "earlier calls of the same search took does not shorten it.",
+             "make backends DELAY=500     # second terminal:\n"
+             "make run                    # third terminal:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000   # x user query stock");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     receive_text(clients[FOURTH], answer_to("slow, but in time"));
     for (enum backend b = USER; b < BACKENDS; b++)
         set_backend(b, ANSWERS);

@@ -55,8 +55,8 @@ DEFINE_SHARED_CHECK(
         set_hint("send() took only part of the data, or none (EAGAIN). Keep the rest in the "
                  "client's buffer, and wait for room (EPOLLOUT) until all of it is sent.",
                  "make run FAULTS=small_buffers    # and in a second terminal:\n"
-                 "seq 100000 | nc -N 127.0.0.1 9000 | (sleep 1; cat) | cmp - <(seq 100000)\n"
-                 "# prints nothing: what comes back is the same");
+                 "seq 100000 | nc -N 127.0.0.1 9000 | (sleep 1; cat) |\n"
+                 "    cmp - <(seq 100000) && echo the same");
         set_hint_if(DISCONNECTED, OWN_HINT);
         set_hint_if(MISSING_BYTES, OWN_HINT);
         set_hint_if(WRONG_BYTES, HINT_NUMBERED_TEXT);
@@ -84,7 +84,11 @@ static void stop_during_backend_calls(void)
         "The server was stopped and continued while a backend call was pending: what waits for "
         "the answer fails with EINTR, even without a signal handler. That is no failure of "
         "the backend: wait again, until the call's deadline.",
-        NULL);
+        "make backends DELAY=900     # second terminal:\n"
+        "make run                    # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
+        "s=$(make pid); kill -STOP $s; sleep 0.1; kill -CONT $s; wait\n"
+        "# x user query stock");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     set_hint_if(EXITED, OWN_HINT);
     for (enum backend b = USER; b < BACKENDS; b++) {

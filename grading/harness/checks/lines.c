@@ -152,7 +152,8 @@ DEFINE_SHARED_CHECK(
     .hint_if = {[DISCONNECTED] = OWN_HINT, [STOPPED_READING] = OWN_HINT},
     .by_hand = "make run                    # and in a second terminal:\n"
                "(echo before; head -c 5000 /dev/zero | tr '\\0' x; echo\n"
-               "    seq 1000000) | nc -N 127.0.0.1 9000")
+               "    seq 1000000 && echo 'all sent' >&2) | nc -N 127.0.0.1 9000\n"
+               "# before, error: line too long, and all sent")
 {
     struct server *s = start_server(.backends = true);
     struct peer *other = connect_and_greet(s);

@@ -22,11 +22,7 @@ DEFINE_SHARED_CHECK(
     client_vanishes, .needs = "echo_line",
     .hint = "recv() and send() fail when the client is gone: that ends this connection, not the "
             "server. send() also raises SIGPIPE, unless you pass MSG_NOSIGNAL.",
-    .hint_if = {[EXITED] = OWN_HINT,
-                [SPINNING] = "The server spins since a client has gone. Every wait reports that "
-                             "client until its descriptor is closed, and once it is closed nothing "
-                             "may use it: which event, or which error of recv() or send(), does "
-                             "not lead there?"},
+    .hint_if = {[EXITED] = OWN_HINT},
     .by_hand = "make run FAULTS=short_recv=4096   # in a second terminal, bash:\n"
                "s=$(make pid); kill -STOP $s\n"
                "seq 10000 >/dev/tcp/127.0.0.1/9000; kill -CONT $s  # reads nothing\n"
@@ -49,6 +45,15 @@ DEFINE_SHARED_CHECK(
     stop_reading(c);
     send_until_blocked(c);
     reset(c);
+    set_hint("A client that did not read has gone. Every wait reports it until its descriptor is "
+             "closed, and once it is closed nothing may use it: which event, or which error of "
+             "recv() or send(), does not lead there?",
+             "make run                    # and in a second terminal:\n"
+             "yes | timeout -s KILL 2 nc 127.0.0.1 9000 | sleep 9 & sleep 3\n"
+             "s=$(make pid); cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat\n"
+             "# CPU time in nanoseconds, ..., how often it ran: neither may grow");
+    set_hint_if(SPINNING, OWN_HINT);
+    set_hint_if(EXITED, OWN_HINT);
     if (was_idle)
         expect_idle(s, ECHO_NANOSECONDS,
                     "after a client that was not reading has reset its connection");
@@ -188,7 +193,7 @@ DEFINE_SHARED_CHECK(
             "the other clients.",
     .hint_if = {[SPINNING] = OWN_HINT},
     .by_hand = "make run FAULTS=never_drained=1    # in a second terminal:\n"
-               "echo more | nc 127.0.0.1 9000 & sleep 1   # it never stops\n"
+               "echo more | nc 127.0.0.1 9000 >/dev/null & sleep 1   # it never stops\n"
                "for i in 1 2; do echo 'and I?' | nc -N 127.0.0.1 9000; done\n"
                "kill $!")
 {

@@ -183,8 +183,8 @@ DEFINE_SHARED_CHECK(
                     "a variable."},
     .by_hand = "make backends DELAY=900     # second terminal:\n"
                "make run                    # third terminal:\n"
-               "echo search | tr '\\n' ' ' | nc -N 127.0.0.1 9000 &\n"
-               "echo hello | nc -N 127.0.0.1 9000; wait")
+               "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.2\n"
+               "echo hello | nc -N 127.0.0.1 9000; wait   # hello first")
 {
     static const enum backend_mode modes[] = {HOLDS, HOLDS_HALF};
     struct server *s = start_server(.backends = true);

@@ -111,8 +111,8 @@ DEFINE_SHARED_CHECK(
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [EXTRA_BYTES] = OWN_HINT},
     .by_hand = "make backends DELAY=300     # second terminal:\n"
                "make run                    # third terminal:\n"
-               "echo 'search x' | nc -w 1 127.0.0.1 9000 & sleep 0.1; kill $!\n"
-               "nc 127.0.0.1 9000           # must receive nothing")
+               "echo 'search x' | nc 127.0.0.1 9000 & sleep 0.2; kill $!\n"
+               "timeout 3 nc 127.0.0.1 9000 </dev/null   # must receive nothing")
 {
     struct server *s = start_server(.backends = true, .faults = "strict_close");
     struct peer *a = connect_to(s);
@@ -156,10 +156,11 @@ DEFINE_SHARED_CHECK(
     stop_in_flight, .needs = "client_leaves_early backend_hangs",
     .hint = "A search in flight may be cancelled or completed when the signal arrives, but every "
             "descriptor must be closed, all memory freed, every thread joined.",
-    .by_hand = "make backends DELAY=900     # second terminal:\n"
-               "make run                    # third terminal:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
-               "# then Ctrl-C in the second terminal")
+    .by_hand =
+        "make backends DELAY=900     # second terminal:\n"
+        "make run TOOL='valgrind --leak-check=full --track-fds=yes'   # third terminal:\n"
+        "for i in 1 2 3 4 5 6; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
+        "# then Ctrl-C in the second terminal")
 {
     stop_with_held_searches(USER);
     stop_with_held_searches(STOCK);
