@@ -10,8 +10,8 @@ DEFINE_SHARED_CHECK(
     .hint = "recv() returns pieces, not lines: keep what has arrived until its newline is there, "
             "then answer every complete line.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "(printf two; sleep 1; printf ' pieces\\nthree\\nlines\\nin'; sleep 1\n"
-               "    echo ' one') | nc -N 127.0.0.1 9000")
+               "(printf two; sleep 1; printf ' pieces\\nthree\\nlines\\nin'; sleep 9) |\n"
+               "    timeout 3 nc 127.0.0.1 9000   # two pieces, three, lines")
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);
