@@ -2,7 +2,7 @@
 #ifndef CORE_CHECK_REGISTRY_H
 #define CORE_CHECK_REGISTRY_H
 
-#include "core/hints.h"
+#include "core/failures.h"
 
 #include <stdbool.h>
 #include <stddef.h>

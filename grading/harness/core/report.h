@@ -2,7 +2,7 @@
 #ifndef CORE_REPORT_H
 #define CORE_REPORT_H
 
-#include "core/hints.h"
+#include "core/failures.h"
 
 #include <stdbool.h>
 
