@@ -120,7 +120,7 @@ DEFINE_SHARED_CHECK(
         "The search was the last line, without a newline: its error has no newline either, and "
         "then the connection is closed.",
         "make run                        # no backends; in a second terminal:\n"
-        "printf 'search x' | nc -N 127.0.0.1 9000 | od -c   # no \\\\n at the end");
+        "printf 'search x' | nc -N 127.0.0.1 9000 | od -c   # no \\n at the end");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     set_hint_if(EXTRA_BYTES, OWN_HINT);
     struct peer *b = connect_to(s);

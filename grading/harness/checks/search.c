@@ -45,7 +45,7 @@ static void search_at_the_limits(struct server *s)
              "without a newline, and then the connection is closed.",
              "make backends               # second terminal:\n"
              "make run                    # third terminal:\n"
-             "printf 'search x' | nc -N 127.0.0.1 9000 | od -c   # no \\\\n at the end");
+             "printf 'search x' | nc -N 127.0.0.1 9000 | od -c   # no \\n at the end");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     set_hint_if(DISCONNECTED, OWN_HINT);
     set_hint_if(EXTRA_BYTES, OWN_HINT);
