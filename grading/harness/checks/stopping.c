@@ -121,7 +121,9 @@ static void stop_at_worst_moments(bool has_loop)
                  "that waits: a flag wakes nothing. Make a descriptor ready (shut down the "
                  "listening socket, write to a pipe), or let pselect or epoll_pwait unblock the "
                  "signal.",
-                 "make run FAULTS=term_before_wait=1   # must end by itself");
+                 "make run FAULTS=term_before_wait=1\n"
+                 "# in a second terminal; the server must end by itself:\n"
+                 "sleep 60 | nc 127.0.0.1 9000");
         expect_stop_by_fault("term_before_wait=1", one_at_a_time);
     }
     set_hint(NULL, NULL);

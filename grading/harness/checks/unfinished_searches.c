@@ -109,10 +109,10 @@ DEFINE_SHARED_CHECK(
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
             "a different client by then.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [EXTRA_BYTES] = OWN_HINT},
-    .by_hand = "make backends DELAY=300     # second terminal:\n"
+    .by_hand = "make backends DELAY=600     # second terminal:\n"
                "make run                    # third terminal:\n"
                "echo 'search x' | nc 127.0.0.1 9000 & sleep 0.2; kill $!\n"
-               "timeout 3 nc 127.0.0.1 9000 </dev/null   # must receive nothing")
+               "timeout 4 nc 127.0.0.1 9000 </dev/null   # must receive nothing")
 {
     struct server *s = start_server(.backends = true, .faults = "strict_close");
     struct peer *a = connect_to(s);
