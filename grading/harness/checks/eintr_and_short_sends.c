@@ -55,8 +55,8 @@ DEFINE_SHARED_CHECK(
         set_hint("send() took only part of the data, or none (EAGAIN). Keep the rest in the "
                  "client's buffer, and wait for room (EPOLLOUT) until all of it is sent.",
                  "make run FAULTS=small_buffers    # and in a second terminal:\n"
-                 "seq 1000000 | timeout 6 nc 127.0.0.1 9000 | (sleep 1; cat) |\n"
-                 "    cmp - <(seq 1000000) && echo the same");
+                 "seq 28600 | timeout 6 nc -I 32768 127.0.0.1 9000 | (sleep 1; cat) |\n"
+                 "    cmp - <(seq 28600) && echo the same");
         set_hint_if(DISCONNECTED, OWN_HINT);
         set_hint_if(MISSING_BYTES, OWN_HINT);
         set_hint_if(WRONG_BYTES, HINT_NUMBERED_TEXT);

@@ -84,7 +84,7 @@ DEFINE_SHARED_CHECK(
                     "Each backend adds its name to the line. So compare: the words must have gone "
                     "to the user backend, its answer to query, query's answer to stock, each with "
                     "its newline; stock's answer goes to the client. An error names the call that "
-                    "failed."},
+                    "failed; EINPROGRESS from connect() is no failure."},
     .by_hand = "make backends               # second terminal:\n"
                "make run                    # third terminal:\n"
                "printf 'search red shoes\\n' | nc -N 127.0.0.1 9000\n"

@@ -110,8 +110,8 @@ DEFINE_SHARED_CHECK(
             "a different client by then.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [EXTRA_BYTES] = OWN_HINT},
     .by_hand = "make backends DELAY=600     # second terminal:\n"
-               "make run                    # third terminal:\n"
-               "echo 'search x' | nc 127.0.0.1 9000 & sleep 0.2; kill $!\n"
+               "make run                    # third terminal, bash:\n"
+               "(printf 'hello\\nsearch x\\n'; sleep 0.2) >/dev/tcp/127.0.0.1/9000   # resets\n"
                "timeout 4 nc 127.0.0.1 9000 </dev/null   # must receive nothing")
 {
     struct server *s = start_server(.backends = true, .faults = "strict_close");
