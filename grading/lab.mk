@@ -6,9 +6,10 @@
 PORT   ?= 9000
 SOURCE ?= server.c
 LEVEL  ?= 1
-# Labs 6 to 8 query three backends; each answers after DELAY milliseconds.
+# Labs 6 to 8 query three backends; each answers after DELAY milliseconds, and ANSWERS says how.
 BACKENDS ?= $(if $(filter lab06% lab07% lab08%,$(LAB)),9001 9002 9003)
 DELAY  ?= 0
+ANSWERS ?= whole
 CC     := gcc
 CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Wpedantic -pthread \
           -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
@@ -24,18 +25,24 @@ server: FORCE
 	@$(CC) $(CFLAGS) -o server "$(SOURCE)"
 
 run: server
-	@$(if $(FAULTS),mkdir -p $(GRADING).build && bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
-	$(if $(FAULTS),LD_PRELOAD='$$ORIGIN/../grading/.build/faults.so' FAULTS=$(FAULTS)) \
-	./server $(PORT) $(BACKENDS) || { status=$$?; \
+	@$(if $(FAULTS),mkdir -p $(GRADING).build && \
+	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
+	$(if $(FAULTS),LD_PRELOAD=$(GRADING).build/faults.so FAULTS=$(FAULTS)) \
+	$(TOOL) ./server $(PORT) $(BACKENDS) || { status=$$?; \
 	if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
 	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))" >&2; \
 	fi; exit $$status; }
+
+# Found by its port: on a machine with several users, a name is ambiguous.
+pid:
+	@ss -Hltnp 'sport = :$(PORT)' | grep -o 'pid=[0-9]*' | cut -d = -f 2 | sort -n | head -n 1 | \
+	    grep . || { echo "No server of yours listens on port $(PORT)." >&2; exit 1; }
 
 backends:
 	@[ -n "$(BACKENDS)" ] || { echo "$(LAB) has no backends; labs 6 to 8 do." >&2; exit 1; }
 	@. $(GRADING)lib/install-packages.bash; need socat:socat; \
 	trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; trap 'exit 0' INT TERM; set -- $(BACKENDS); \
-	for name in user query stock; do bash $(GRADING)backend $$name "$$1" $(DELAY) & shift; done; \
+	for name in user query stock; do bash $(GRADING)backend $$name "$$1" $(DELAY) $(ANSWERS) & shift; done; \
 	wait -n
 
 test:
@@ -72,9 +79,12 @@ help:
 	@echo "                        short_send=7, short_recv=7: at most 7 bytes per call;"
 	@echo "                        small_buffers: accepted sockets with the smallest send buffer;"
 	@echo "                        never_drained=1: a client that never stops sending"
+	@echo "make run TOOL=valgrind  ... under a tool"
+	@echo "make pid                print the process id of the server that listens on port 9000"
 	@[ -z "$(BACKENDS)" ] || { \
 	echo "make backends           start the three backends on ports $(BACKENDS)"; \
-	echo "make backends DELAY=200 ... which take 200 milliseconds for each answer"; }
+	echo "make backends DELAY=200 ... which take 200 milliseconds for each answer;"; \
+	echo "                        ANSWERS=pieces, slowly, half, none, long: ../grading/backend --help"; }
 	@echo "make test               grade it; CHECK=half_close: only that check and those it needs"
 	@echo "make watch              grade it each time you save server.c"
 	@echo "make hint CHECK=stop    print a hint for a check; LEVEL=2, LEVEL=3: more detailed ones"
@@ -86,4 +96,4 @@ help:
 FORCE:
 .DEFAULT_GOAL := server
 SHELL := /bin/bash
-.PHONY: run backends test hint diff watch reset clean help FORCE
+.PHONY: run pid backends test hint diff watch reset clean help FORCE

@@ -24,9 +24,9 @@ SHARED_CHECK(memory, 4, "has no memory errors and leaves nothing open")
 CHECK(one_at_a_time, 0, "makes the second client wait while the first is silent",
       .needs = "echo_line",
       .hint = "In this lab the second client is served only after the first has left.",
-      .by_hand = "make run                    # then, in two more terminals:\n"
-                 "nc 127.0.0.1 9000           # A: type nothing\n"
-                 "nc 127.0.0.1 9000           # B: type a line; then Ctrl-C in A")
+      .by_hand = "make run                    # and in a second terminal:\n"
+                 "sleep 3 | nc 127.0.0.1 9000 & sleep 1\n"
+                 "echo 'is anybody there?' | nc -N 127.0.0.1 9000   # after 3 seconds")
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);

@@ -22,11 +22,12 @@ SHARED_CHECK(silent_client, 6, "serves other clients while one never writes and 
 SHARED_CHECK(crowd, 6, "serves 100 simultaneous clients without mixing up a byte")
 SHARED_CHECK(client_vanishes, 5, "survives clients that reset or leave without reading")
 SHARED_CHECK(no_leaked_descriptors, 4, "closes each client's descriptor in the parent as well",
-             .hint = "After fork() both processes hold the client's socket. The parent does not "
-                     "need it: close it there.",
+             .hint = "When its client has left, everything that was opened for it must be closed "
+                     "again. After fork() both processes hold the client's socket, and the parent "
+                     "does not need it; a pipe has two ends.",
              .by_hand = "make run                    # and in a second terminal:\n"
                         "for i in 1 2 3; do echo hi | nc -w 1 127.0.0.1 9000; done\n"
-                        "ls -l /proc/$(pgrep -nf 'server 9000')/fd")
+                        "ls -l /proc/$(make pid)/fd")
 SHARED_CHECK(interrupted_calls, 4, "restarts calls that a signal interrupted")
 SHARED_CHECK(short_sends, 3, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 3, "uses no CPU time while nothing happens")
@@ -35,8 +36,9 @@ CHECK(
     process_per_client, 6, "gives each client a process of its own", .needs = "silent_client",
     .hint = "Call fork() after accept(): the child serves the client, the parent accepts the next.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-               "ps --forest -o pid,ppid,stat,wchan,cmd -C server")
+               "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+               "s=$(make pid); ps -o pid,ppid,stat,wchan,cmd -p $s --ppid $s\n"
+               "# the server, and a process for each of the three clients")
 {
     struct server *s = start_server();
     wait_asleep(s);
@@ -62,8 +64,7 @@ CHECK(descriptors_closed, 5, "leaves each child only its own client's socket",
               "it there.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "sleep 5 | nc 127.0.0.1 9000 & sleep 1\n"
-                 "for p in $(pgrep -f '^./server 9000'); do\n"
-                 "    echo process $p; ls -l /proc/$p/fd; done")
+                 "ls -l /proc/$(pgrep -P $(make pid))/fd   # of the child: one socket")
 {
     struct server *s = start_server();
     struct peer *clients[3];
@@ -81,8 +82,9 @@ CHECK(no_zombies, 6, "ends and reaps a child as soon as its client has left",
       .hint = "A child that has exited remains a zombie until its parent waits for it. SIGCHLD "
               "announces it: reap the child then, not when the next client connects.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in 1 2; do echo hello | nc -N -w 1 127.0.0.1 9000; done\n"
-                 "ps --forest -o pid,ppid,stat,cmd -C server   # Z: a zombie")
+                 "for i in 1 2; do echo hello | nc -N -w 1 127.0.0.1 9000; done; sleep 1\n"
+                 "s=$(make pid); ps -o pid,ppid,stat,cmd -p $s --ppid $s\n"
+                 "# Z: a zombie; none may be there")
 {
     struct server *s = start_server();
     wait_asleep(s);
@@ -103,9 +105,10 @@ CHECK(burst, 5, "reaps 200 children that exit at the same time", .needs = "no_zo
       .hint = "Signals do not queue: one SIGCHLD may stand for several children. Call waitpid() "
               "with WNOHANG until it finds no more.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in $(seq 200); do (sleep 3 | nc -N 127.0.0.1 9000 &); done\n"
-                 "sleep 5\n"
-                 "ps -o stat,cmd -C server | grep -c Z   # 0")
+                 "s=$(make pid)\n"
+                 "for i in $(seq 50); do sleep 60 | nc -N 127.0.0.1 9000 & done; sleep 3\n"
+                 "kill -STOP $s; kill $(jobs -p); sleep 2; kill -CONT $s; sleep 1\n"
+                 "ps -o stat,cmd --ppid $s    # all 50 exited at once: none is left")
 {
     enum { CLIENTS = 200 };
     struct server *s = start_server();
@@ -129,10 +132,11 @@ CHECK(burst, 5, "reaps 200 children that exit at the same time", .needs = "no_zo
 CHECK(crash_is_contained, 4, "keeps serving the other clients when one child is killed",
       .needs = "no_zombies",
       .hint = "The death of one child must end neither the parent nor another child.",
+      .hint_if = {[EXITED] = OWN_HINT, [DISCONNECTED] = OWN_HINT},
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
-                 "kill -SEGV $(pgrep -nf '^./server 9000')\n"
-                 "echo 'still there?' | nc -w 1 127.0.0.1 9000")
+                 "s=$(make pid); sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
+                 "kill -SEGV $(pgrep -P $s); sleep 1    # the child of that client\n"
+                 "echo 'still there?' | nc -N -w 1 127.0.0.1 9000; kill %1")
 {
     struct server *s = start_server();
     wait_asleep(s);
@@ -158,9 +162,9 @@ CHECK(stop_ends_children, 5, "leaves no child behind when it stops", .needs = "n
       .hint = "The signal was sent to the parent only. The parent must signal its children and "
               "wait for them before it exits.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
-                 "kill $(pgrep -of '^./server 9000'); sleep 1\n"
-                 "pgrep -f '^./server 9000'; kill %1")
+                 "s=$(make pid); sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
+                 "child=$(pgrep -P $s); kill $s; sleep 1\n"
+                 "ps -o pid,stat,cmd -p $s,$child; kill %1    # neither may be left")
 {
     struct server *s = start_server();
     pid_t serving[3];
@@ -184,16 +188,23 @@ CHECK(stop_ends_children, 5, "leaves no child behind when it stops", .needs = "n
 
 SHARED_CHECK(stop, 8, "stops on SIGTERM or SIGINT with the counts of all its processes",
              .needs = "half_close client_vanishes stop_ends_children",
-             .hint = "What a child counts in its own memory is lost when it exits. Return it "
-                     "through a pipe, or count in shared memory (mmap with MAP_SHARED).",
+             .hint = "After the signal, the parent and every child must return from the call that "
+                     "they are blocked in. A flag alone wakes nothing: the kernel may restart the "
+                     "call (SA_RESTART).",
+             .hint_if = {[WRONG_SUMMARY] =
+                             "A child counts in its own memory, which is lost when it exits, and "
+                             "an exit status holds 8 bits. Return the counts through a pipe, or "
+                             "keep them in shared memory (mmap with MAP_SHARED), and print them "
+                             "when all children have ended."},
              .by_hand = "make run                    # and in a second terminal:\n"
-                        "for i in 1 2; do\n"
-                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
-                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
+                        "(echo hello; sleep 5) | nc 127.0.0.1 9000 &\n"
+                        "(echo hello; sleep 5) | nc 127.0.0.1 9000 & sleep 1\n"
+                        "# then Ctrl-C in the first terminal: served 2 connections, 12 bytes")
 
 CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zombies stop",
       .hint = "fork() returned -1: there is no child, but the client's socket is open. Close it, "
               "and accept the next.",
+      .hint_if = {[EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"
                  "    echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
@@ -204,6 +215,12 @@ CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zom
     receive_text(a, "hello\n");
     struct peer *b = connect_to(s);
     receive_eof_or_reset(b);
+    set_hint("The next client must be served, and so must those that were connected: what was "
+             "changed before fork(), and is not changed back when it fails?",
+             NULL);
+    set_hint_if(EXITED,
+                "fork() failed for one client, and that may cost this client only: close its "
+                "socket, and accept the next.");
     struct peer *c = connect_to(s);
     send_text(c, "hello\n");
     receive_text(c, "hello\n");
@@ -211,6 +228,13 @@ CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zom
     receive_text(a, "still there?\n");
     wait_reading_from(s, a);
     wait_reading_from(s, c);
+    set_hint(
+        "fork() failed once, and now the signal does not end the server. What was changed before "
+        "that fork(), and is not changed back when it fails: a blocked signal, a list of "
+        "children, a lock?",
+        "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
+        "echo hello | timeout 2 nc -N 127.0.0.1 9000\n"
+        "# then Ctrl-C in the first terminal must end it");
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
 

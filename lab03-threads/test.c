@@ -19,8 +19,9 @@ CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one p
       .hint = "Call pthread_create() after accept(): the new thread serves the client, main "
               "accepts the next.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-                 "ps -L -o pid,lwp,stat,wchan,cmd -C server")
+                 "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+                 "ps -L -o pid,lwp,stat,wchan,cmd -p $(make pid)\n"
+                 "# main, and a thread for each of the three clients")
 {
     struct server *s = start_server();
     wait_asleep(s);
@@ -39,6 +40,7 @@ CHECK(own_argument, 8, "gives each thread its own client, however late the threa
       .needs = "thread_per_client",
       .hint = "A new thread may start long after pthread_create() has returned. By then, a "
               "variable of the accept loop holds the next client: do not pass a pointer to it.",
+      .hint_if = {OWN_HINT_FOR_BYTES, [EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=late_threads=3    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"
                  "    (echo client $i | nc -w 2 127.0.0.1 9000 &); done; sleep 3")
@@ -72,9 +74,9 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
       .hint = "A thread must return when its client has left. Its stack is then kept until it is "
               "joined, unless it is detached: pthread_detach(3).",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "for i in $(seq 50); do echo hello | nc -N 127.0.0.1 9000; done\n"
-                 "s=$(pgrep -nf 'server 9000'); ls /proc/$s/task\n"
-                 "wc -l /proc/$s/maps         # about 40 lines")
+                 "for i in $(seq 50); do echo hello | nc -N 127.0.0.1 9000; done >/dev/null\n"
+                 "s=$(make pid); ls /proc/$s/task    # no more than before\n"
+                 "wc -l /proc/$s/maps                # about 40 lines")
 {
     enum { CLIENTS = 50 };
     struct server *s = start_server();
@@ -110,15 +112,16 @@ SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the co
              .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
                      "in the list and shuts them down, then waits until the last client has left.",
              .by_hand = "make run                    # and in a second terminal:\n"
-                        "for i in 1 2; do\n"
-                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
-                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
+                        "(echo hello; sleep 5) | nc 127.0.0.1 9000 &\n"
+                        "(echo hello; sleep 5) | nc 127.0.0.1 9000 & sleep 1\n"
+                        "# then Ctrl-C in the first terminal: served 2 connections, 12 bytes")
 
 CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
       .needs = "thread_per_client stop",
       .hint =
           "pthread_create() returns an error number (it does not set errno): there is no thread, "
           "but there is a client. Undo what was done for it. Do you still hold a lock?",
+      .hint_if = {[EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"
                  "    echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
@@ -136,6 +139,13 @@ CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
     send_text(a, "still there?\n");
     receive_text(a, "still there?\n");
     wait_reading_from(s, a);
+    set_hint(
+        "pthread_create() failed once, and now the signal does not end the server. What does main "
+        "wait for: a client that no thread will ever remove from the list, or a lock that was "
+        "not released?",
+        "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
+        "echo hello | timeout 2 nc -N 127.0.0.1 9000\n"
+        "# then Ctrl-C in the first terminal must end it");
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }
 
@@ -143,9 +153,10 @@ CHECK(no_data_race, 4, "uses a lock to protect what its threads share (helgrind)
       .needs = "crowd client_vanishes stop",
       .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
               "the accesses.",
-      .by_hand = "make && valgrind --tool=helgrind ./server 9000\n"
-                 "# in a second terminal (afterwards press Ctrl-C in the first):\n"
-                 "for i in 1 2 3; do (echo hello | nc -N 127.0.0.1 9000 &); done")
+      .by_hand = "make run TOOL='valgrind --tool=helgrind'\n"
+                 "# in a second terminal:\n"
+                 "for i in 1 2 3; do (echo hello | nc -N 127.0.0.1 9000 &); done; sleep 2\n"
+                 "# then Ctrl-C in the first terminal")
 {
     enum { CLIENTS = 4 };
     struct server *s = start_server(.tool = HELGRIND);

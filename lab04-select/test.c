@@ -15,6 +15,7 @@ SHARED_CHECK(big_message, 5, "echoes 8 MiB, every byte in its place",
              .hint = "What send() did not take stays in the client's buffer until there is room "
                      "(WANT_WRITE). Do not read while the buffer is full: recv() with size 0 "
                      "returns 0, which is not end-of-file.",
+             .hint_if = {[DISCONNECTED] = OWN_HINT},
              .by_hand = "make run               # and in a second terminal, a slow reader:\n"
                         "seq 10000000 | cksum\n"
                         "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 3; cksum)  # the same")
@@ -26,7 +27,7 @@ CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thr
               "wait in select only.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "yes | nc 127.0.0.1 9000 | sleep 60 & sleep 2   # does not read\n"
-                 "cat /proc/$(pgrep -nf 'server 9000')/syscall; kill %1\n"
+                 "cat /proc/$(make pid)/syscall; kill %1\n"
                  "# x86-64: 270 is pselect6, 44 sendto, 45 recvfrom")
 {
     struct server *s = start_server();
@@ -59,13 +60,14 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
       .needs = "waits_in_select",
       .hint = "An fd_set holds the descriptors 0 to FD_SETSIZE - 1. FD_SET with a higher one "
               "writes outside of it: select(2).",
+      .hint_if = {[CRASHED] = OWN_HINT, [EXITED] = OWN_HINT},
       .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"
                  "    eval \"exec $i</dev/null\"; done; ./server 9000)\n"
                  "# and in a second terminal:\n"
-                 "for i in $(seq 40); do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-                 "sleep 1\n"
-                 "echo hello | nc -N 127.0.0.1 9000\n"
-                 "# disconnected at first, but served after five seconds")
+                 "for i in $(seq 40); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+                 "echo hello | nc -N 127.0.0.1 9000     # disconnected at once\n"
+                 "sleep 6\n"
+                 "echo 'room again?' | nc -N 127.0.0.1 9000   # served")
 {
     enum { CLIENTS = 40, FREE = 16, MIN_SERVED = 4 };
     struct server *s = start_server(.first_free_fd = 1024 - FREE);
@@ -87,6 +89,10 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
     if (served < MIN_SERVED || served > FREE)
         fail_check(s, "service on descriptors below 1024, and on no others",
                    "%d of %d clients served; %d such descriptors were free", served, CLIENTS, FREE);
+    set_hint(
+        "All clients have left: close the descriptors of all that were accepted, also of those "
+        "that were not served, and serve the next client.",
+        NULL);
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
     expect_descriptors(s, before, "all clients have left");

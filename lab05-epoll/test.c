@@ -21,6 +21,7 @@ SHARED_CHECK(big_message, 4, "echoes 8 MiB, every byte in its place", .needs = "
              .hint = "What send() did not take stays in the client's buffer until there is room "
                      "(WANT_WRITE). Do not read while the buffer is full: recv() with size 0 "
                      "returns 0, which is not end-of-file.",
+             .hint_if = {[DISCONNECTED] = OWN_HINT},
              .by_hand = "make run               # and in a second terminal, a slow reader:\n"
                         "seq 10000000 | cksum\n"
                         "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 3; cksum)  # the same")
@@ -33,7 +34,7 @@ CHECK(waits_in_epoll, 5, "waits in epoll_wait, and nowhere else", .needs = "one_
               "wait in epoll_wait only.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "yes | nc 127.0.0.1 9000 | sleep 60 & sleep 2   # does not read\n"
-                 "cat /proc/$(pgrep -nf 'server 9000')/syscall; kill %1\n"
+                 "cat /proc/$(make pid)/syscall; kill %1\n"
                  "# x86-64: 232 epoll_wait, 281 epoll_pwait, 44 sendto, 45 recvfrom")
 {
     struct server *s = start_server();
@@ -63,6 +64,7 @@ SHARED_CHECK(crowd, 4, "serves 100 simultaneous clients without mixing up a byte
 CHECK(descriptor_limit, 3, "serves clients whose descriptors are above 1,023", .needs = "crowd",
       .hint = "An fd_set, or a table of that size, ends at descriptor 1,023. epoll has no such "
               "limit: remove what was left over from select.",
+      .hint_if = {[DISCONNECTED] = OWN_HINT, [CRASHED] = OWN_HINT, [EXITED] = OWN_HINT},
       .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"
                  "    eval \"exec $i</dev/null\"; done; ./server 9000)\n"
                  "# and in a second terminal:\n"

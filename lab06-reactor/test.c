@@ -28,7 +28,7 @@ CHECK(fixed_threads, 4, "has one thread for the clients and four for the searche
           "main starts the four workers: worker_main takes jobs and runs their searches until the "
           "server shuts down. The loop is the first thread, and waits in epoll_wait only.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "ps -L -o pid,lwp,stat,wchan:20,cmd -C server")
+                 "ps -L -o pid,lwp,stat,wchan:20,cmd -p $(make pid)")
 {
     enum { WORKERS = 4, CLIENTS = 8 };
     struct server *s = start_server(.backends = true);
@@ -73,9 +73,11 @@ SHARED_CHECK(in_order, 5, "answers each client in the order of its lines")
 CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_never_blocks",
       .hint = "A worker that holds a lock while it waits for a backend blocks the other "
               "workers, and the searches run one at a time.",
-      .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
-                 "time (for i in 1 2 3 4; do\n"
-                 "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait)  # 0.9 s")
+      .by_hand =
+          "make backends DELAY=900     # second terminal:\n"
+          "make run                    # third terminal:\n"
+          "for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
+          "ss -Htn state established 'dport = :9001' | wc -l   # 4")
 {
     enum { WORKERS = 4 };
     struct server *s = start_server(.backends = true);
@@ -104,7 +106,13 @@ static void search_with_spurious_wakeups(void)
 {
     set_hint("pthread_cond_wait() may return although nothing was signalled. Check the condition "
              "again: wait in a loop.",
-             "make run FAULTS=spurious_wakeup=2");
+             "make backends               # second terminal:\n"
+             "make run FAULTS=spurious_wakeup=2   # third terminal:\n"
+             "sleep 1; printf 'hello\\nsearch shoes\\n' | nc -N 127.0.0.1 9000\n"
+             "# hello, and shoes user query stock");
+    set_hint_if(CRASHED, OWN_HINT);
+    set_hint_if(EXITED, OWN_HINT);
+    set_hint_if(SPINNING, OWN_HINT);
     struct server *s = start_server(.backends = true, .faults = "spurious_wakeup=2");
     struct peer *client = connect_to(s);
     send_and_receive(client, "hello\n", 1);
@@ -119,9 +127,10 @@ CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
       .needs = "workers_share",
       .hint = "Put a search that finds all workers busy into an unbounded queue. A worker that has "
               "finished a job looks there before it waits.",
-      .by_hand = "make backends DELAY=100     # second terminal: make run; third:\n"
+      .by_hand = "make backends DELAY=500     # second terminal:\n"
+                 "make run                    # third terminal:\n"
                  "for i in $(seq 12); do\n"
-                 "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait")
+                 "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait   # 12 answers")
 {
     enum { WORKERS = 4, CLIENTS = 12 };
     struct server *s = start_server(.backends = true);
@@ -153,7 +162,10 @@ SHARED_CHECK(backend_down, 4, "reports which backend has failed, and continues")
 SHARED_CHECK(backend_hangs, 4, "gives each backend call one second, and no more",
              .needs = "backend_down workers_share")
 SHARED_CHECK(line_too_long, 3, "reports that a line is too long, and only then closes")
-SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts")
+SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts",
+             .hint = "After the signal, the loop and all four workers must return from the call "
+                     "that they are blocked in. A flag alone wakes nothing, and "
+                     "pthread_cond_signal() wakes one thread; pthread_cond_broadcast() wakes all.")
 SHARED_CHECK(memory, 2, "has no memory errors and leaves nothing open",
              .needs = "stop in_order backend_down no_leaked_descriptors")
 SHARED_CHECK(client_leaves_early, 4, "never sends an answer to a different client")
@@ -170,8 +182,11 @@ CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight",
       .hint =
           "Access what the workers and the loop share (the queues, the shutting_down flag) only "
           "under the lock. Clients belong to the loop.",
-      .by_hand = "make && valgrind --tool=helgrind ./server 9000 9001 9002 9003\n"
-                 "# second terminal: make backends; third: searches; then Ctrl-C")
+      .by_hand = "make backends               # second terminal:\n"
+                 "make run TOOL='valgrind --tool=helgrind'    # third terminal:\n"
+                 "for i in 1 2 3 4; do\n"
+                 "    printf 'hello\\nsearch x\\n' | nc -N 127.0.0.1 9000 & done; wait\n"
+                 "# then Ctrl-C in the second terminal")
 {
     enum { CLIENTS = 6 };
     struct server *s = start_server(.tool = HELGRIND, .backends = true);

@@ -99,4 +99,5 @@ give_up() {
 grading_needs=(gcc:gcc libc6-dev:/usr/include/stdio.h make:make pkg-config:pkg-config
     check:/usr/include/check.h libjansson-dev:/usr/include/jansson.h
     libdw-dev:/usr/include/elfutils/libdwfl.h
-    valgrind:valgrind "netcat-openbsd:nc -N" jq:jq)
+    valgrind:valgrind "netcat-openbsd:nc -N" jq:jq
+    iproute2:ss procps:ps strace:strace)

@@ -10,10 +10,11 @@ DEFINE_SHARED_CHECK(
     backend_in_pieces, .needs = "search",
     .hint = "A backend's answer may arrive in pieces, too: it is complete when its newline is "
             "there. Ignore what follows.",
-    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
-               "# in a second terminal: make run; in a third:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000\n"
-               "# then type in the first: one, Ctrl-D, two, Enter")
+    .hint_if = {[WRONG_BYTES] = OWN_HINT},
+    .by_hand = "make backends ANSWERS=pieces   # second terminal:\n"
+               "make run                       # third terminal:\n"
+               "printf 'search x\\nhello\\n' | nc -N 127.0.0.1 9000\n"
+               "# x user query stock, hello")
 {
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s);
@@ -27,10 +28,39 @@ DEFINE_SHARED_CHECK(
     receive_text(a, "hello\n");
 }
 
+static void set_hint_for(enum backend_mode mode)
+{
+    if (mode == REFUSES)
+        set_hint(
+            "connect() fails, perhaps only when the result of a non-blocking connect() is known: "
+            "this backend has failed. The answer names it, and the next backend is not called.",
+            NULL);
+    else if (mode == CLOSES)
+        set_hint(
+            "The backend closed the connection without an answer: recv() returned 0 or failed, "
+            "so this backend has failed. The answer names it, and the next backend is not "
+            "called.",
+            "make backends ANSWERS=none  # second terminal:\n"
+            "make run                    # third terminal:\n"
+            "echo 'search x' | nc -N 127.0.0.1 9000\n"
+            "# error: user backend failed");
+    else
+        set_hint(
+            "The backend closed the connection before the newline: what came is not an answer, "
+            "so this backend has failed. The answer names it, and the next backend is not "
+            "called.",
+            "make backends ANSWERS=half  # second terminal:\n"
+            "make run                    # third terminal:\n"
+            "echo 'search x' | nc -N 127.0.0.1 9000\n"
+            "# error: user backend failed");
+}
+
 static void search_in_vain(struct server *s, struct peer *a, enum backend b, enum backend_mode mode)
 {
     set_backend(b, mode);
     int before = calls_at(STOCK);
+    set_hint_for(mode);
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     send_text(a, "search in vain\nand on\n");
     expect_error(a, b, "failed");
     receive_text(a, "and on\n");
@@ -38,12 +68,24 @@ static void search_in_vain(struct server *s, struct peer *a, enum backend b, enu
         fail_check(s, "no call to the stock backend after an earlier one has failed",
                    "%d more calls", calls_at(STOCK) - before);
     set_backend(b, ANSWERS);
+    set_hint(
+        "After a failed call the same client's next search must succeed: what is left over from "
+        "the failed one?",
+        NULL);
     expect_search(a, "in luck");
 }
 
 /* An answer has the same limit as a line; with a newline or without. */
 static void search_with_long_answers(struct peer *a)
 {
+    set_hint(
+        "A backend's answer has the same limit as a line, 4096 bytes: with more, with a newline "
+        "or without, the backend has failed.",
+        "make backends ANSWERS=long      # second terminal:\n"
+        "make run                        # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000\n"
+        "# error: user backend failed");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     char *longest = line_of('x', MAX_LINE + 1);
     set_answer(QUERY, longest, MAX_LINE + 2);
     send_text(a, "search too much\n");
@@ -74,6 +116,13 @@ DEFINE_SHARED_CHECK(
             search_in_vain(s, a, b, modes[m]);
     search_with_long_answers(a);
 
+    set_hint(
+        "The search was the last line, without a newline: its error has no newline either, and "
+        "then the connection is closed.",
+        "make run                        # no backends; in a second terminal:\n"
+        "printf 'search x' | nc -N 127.0.0.1 9000 | od -c   # no \\n at the end");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
+    set_hint_if(EXTRA_BYTES, OWN_HINT);
     struct peer *b = connect_to(s);
     set_backend(USER, REFUSES);
     send_text(b, "search without a newline");
@@ -81,6 +130,7 @@ DEFINE_SHARED_CHECK(
     receive_text(b, "error: user backend failed");
     receive_eof(b);
     set_backend(USER, ANSWERS);
+    set_hint("Close the socket of every call, however it ended.", NULL);
     expect_search(a, "last");
     expect_descriptors(s, before, "as many as before those searches");
 }
@@ -107,24 +157,72 @@ static void expect_timeouts(struct peer *const *clients)
 
 enum { FOURTH = BACKENDS, FIFTH, HANG_CLIENTS };
 
+static void set_timeout_hints(void)
+{
+    set_hint(
+        "A call that has no complete answer one second after it began has timed out, whether it "
+        "was connecting, sending or receiving, and no matter how many others are pending. What "
+        "ends each of these waits?",
+        "make backends DELAY=1500        # second terminal:\n"
+        "make run                        # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000\n"
+        "# error: user backend timed out");
+    set_hint_if(WRONG_BYTES, "An answer came, but not this text. A call whose second is over has "
+                             "\"timed out\", while connecting as well; a backend that refuses, "
+                             "closes, or sends too much has \"failed\"; and the name is that of "
+                             "the backend that was called last.");
+}
+
+static void expect_echoes_while_connecting(struct server *s, struct peer *client)
+{
+    set_hint("A backend does not accept the connection, so connect() takes long. It must not block "
+             "the thread that serves the clients: is the socket non-blocking before connect()?",
+             NULL);
+    expect_echoes_while_held(s, &client, 1);
+}
+
+static void expect_search_after_timeouts(struct peer *client)
+{
+    set_hint(
+        "The calls before have timed out, and the backends answer again. A deadline belongs to "
+        "one call: what is left over from an earlier one, even of the same descriptor?",
+        NULL);
+    set_hint_if(WRONG_BYTES, OWN_HINT);
+    expect_search(client, "after that");
+}
+
 /* Silent backends, and one whose connect() hangs: this must not delay other clients. */
 static void expect_timeouts_of_silence(struct server *s, struct peer *const *clients)
 {
+    set_timeout_hints();
     hang_at_each(s, clients, HOLDS);
     set_backend(QUERY, DOES_NOT_ACCEPT);
     send_text(clients[FOURTH], "search nobody there\n");
     wait_connecting(s, QUERY);
-    expect_echoes_while_held(s, clients + FIFTH, 1);
+    expect_echoes_while_connecting(s, clients[FIFTH]);
+    set_timeout_hints();
     expect_timeouts(clients);
     expect_error(clients[FOURTH], QUERY, "timed out");
     set_backend(QUERY, ANSWERS);
-    expect_search(clients[0], "after that");
+    expect_search_after_timeouts(clients[0]);
 }
 
 /* Every client's last call has timed out: a stale errno must not make the next error "timed out".
  */
 static void expect_failures_after_timeouts(struct peer *const *clients)
 {
+    set_hint("The call before this one has timed out, and now the backend closes the connection at "
+             "once.",
+             "make run                    # and in a second terminal:\n"
+             "make backends DELAY=1500 & sleep 1\n"
+             "for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 2\n"
+             "kill %1; sleep 1; make backends ANSWERS=none & sleep 1\n"
+             "for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 2\n"
+             "# error: user backend timed out, and then: failed, each four times");
+    set_hint_if(WRONG_BYTES,
+                "The backend closed the connection, so it has \"failed\". If the answer "
+                "is \"timed out\", what was it decided by? recv() that returns 0 does "
+                "not set errno: it still holds the error of an earlier call.");
     set_backend(USER, CLOSES);
     for (int i = 0; i < HANG_CLIENTS; i++)
         send_text(clients[i], "search in vain\n");
@@ -135,15 +233,30 @@ static void expect_failures_after_timeouts(struct peer *const *clients)
 /* Answers that trickle in time out; three calls that take half a second each do not. */
 static void expect_deadline_per_call(struct server *s, struct peer *const *clients)
 {
+    set_hint("The timeout starts with the call, not with the last byte received: for each wait, "
+             "allow only what is left of it.",
+             "make backends ANSWERS=slowly    # second terminal:\n"
+             "make run                        # third terminal:\n"
+             "time (echo 'search x' | nc -N 127.0.0.1 9000)\n"
+             "# error: user backend timed out, after one second");
+    set_hint_if(WRONG_BYTES, "Each of the three calls has a second of its own, from its beginning: "
+                             "bytes that trickle in do not extend it, and the time that earlier "
+                             "calls took does not shorten it. Which error, if any, is due here?");
     hang_at_each(s, clients, TRICKLES);
     for (enum backend b = USER; b < BACKENDS; b++)
         set_backend(b, SLOW);
     send_text(clients[FOURTH], "search slow, but in time\n");
     expect_timeouts(clients);
+    set_hint("Each of the three calls has a second of its own, from its beginning: the time that "
+             "earlier calls of the same search took does not shorten it.",
+             "make backends DELAY=500     # second terminal:\n"
+             "make run                    # third terminal:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000   # x user query stock");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     receive_text(clients[FOURTH], answer_to("slow, but in time"));
     for (enum backend b = USER; b < BACKENDS; b++)
         set_backend(b, ANSWERS);
-    expect_search(clients[0], "after that");
+    expect_search_after_timeouts(clients[0]);
 }
 
 /* The answer has arrived and the call's second is over before the server handles either: it must
@@ -153,10 +266,11 @@ static void expect_one_result(const char *faults)
 {
     set_hint("The answer had arrived, and the time was up. Whichever is handled first completes "
              "the call: the other must find it completed.",
-             "make run FAULTS=late_after_stop=1100\n"
-             "# second terminal: make backends DELAY=300; third:\n"
-             "echo 'search x' | nc -N 127.0.0.1 9000 &\n"
-             "s=$(pgrep -nf 'server 9000'); kill -STOP $s; kill -CONT $s; wait");
+             "make backends DELAY=300        # second terminal:\n"
+             "make run FAULTS=late_after_stop=1100   # third terminal:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.1\n"
+             "s=$(make pid); kill -STOP $s; sleep 0.5; kill -CONT $s; wait\n"
+             "echo 'search y' | nc -N 127.0.0.1 9000   # y user query stock");
     struct server *s = start_server(.backends = true, .faults = faults);
     struct peer *p = connect_to(s);
     set_backend(USER, HOLDS);
@@ -179,8 +293,8 @@ DEFINE_SHARED_CHECK(
     backend_hangs, .needs = "backend_down",
     .hint = "The timeout starts with the call, not with the last byte received: for each wait, "
             "allow only what is left of it.",
-    .by_hand = "nc -lk 127.0.0.1 9001       # you are the user backend\n"
-               "# in a second terminal: make run; in a third:\n"
+    .by_hand = "make backends DELAY=1500       # second terminal:\n"
+               "make run                       # third terminal:\n"
                "echo 'search x' | nc -N 127.0.0.1 9000\n"
                "# error: user backend timed out")
 {
@@ -194,6 +308,7 @@ DEFINE_SHARED_CHECK(
     expect_timeouts_of_silence(s, clients);
     expect_failures_after_timeouts(clients);
     expect_deadline_per_call(s, clients);
+    set_hint("Close the socket of every call, also of one that has timed out.", NULL);
     expect_descriptors(s, before, "as many as before those searches");
     if (workers_block)
         return; /* no loop handles answers and deadlines */

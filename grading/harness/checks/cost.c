@@ -53,9 +53,10 @@ DEFINE_SHARED_CHECK(
     idle_is_free, .needs = "half_close",
     .hint = "The server must sleep until there is something to do. Does it poll, or wait for a "
             "descriptor that is always ready (at end-of-file, or with room to send)?",
+    .hint_if = {[SPINNING] = OWN_HINT},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "s=$(pgrep -nf 'server 9000'); nc 127.0.0.1 9000 &\n"
-               "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat; kill %1\n"
+               "s=$(make pid); sleep 3 | nc 127.0.0.1 9000 & sleep 1\n"
+               "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat\n"
                "# CPU time in nanoseconds, ..., how often it ran: neither may grow")
 {
     struct server *s = start_server();

@@ -7,11 +7,11 @@
 
 DEFINE_SHARED_CHECK(
     echo_line,
-    .hint = "socket, bind, listen, accept, recv, send: the call in which the server is blocked, "
-            "or its last message, shows how far it got.",
+    .hint = "socket, bind, listen, accept, recv, send: the call in which the server is blocked "
+            "shows how far it got.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "printf 'hello, server\\n' | nc -N 127.0.0.1 9000\n"
-               "timeout 1 ./server 9004 | cat   # must print \"listening\" at once")
+               "timeout -s KILL 1 ./server 9004 | cat   # must print \"listening\" at once")
 {
     struct server *s = start_server();
     while (port_of(s) >> 8 == (port_of(s) & 0xff)) /* correct even without ntohs() */
@@ -30,9 +30,10 @@ DEFINE_SHARED_CHECK(
     pieces, .needs = "echo_line",
     .hint = "TCP is a byte stream: recv() returns what has arrived so far, whether that is half a "
             "line or three lines. Send that back, then call recv() again.",
+    .hint_if = {[DISCONNECTED] = OWN_HINT, [MISSING_BYTES] = OWN_HINT},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "(printf one; sleep 1; printf ' two'; sleep 1) |\n"
-               "    nc -N 127.0.0.1 9000    # one ... two")
+               "(for s in one ' two' '\\n' 'three\\nfour\\n'; do printf \"$s\"; sleep 1; done) |\n"
+               "    nc -N 127.0.0.1 9000 | cat -v   # each piece at once")
 {
     struct server *s = start_server();
     struct peer *c = connect_to(s);
@@ -46,8 +47,12 @@ DEFINE_SHARED_CHECK(
 DEFINE_SHARED_CHECK(
     all_bytes, .needs = "pieces",
     .hint = "recv() stores bytes, not a string: only its return value tells you how many.",
+    .hint_if = {[MISSING_BYTES] = OWN_HINT,
+                [WRONG_BYTES] = "The message has every byte value, twice. recv() stores bytes, not "
+                                "a string: only its return value tells you how many, and no value "
+                                "is special."},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "printf 'a\\0b\\n' | nc -N 127.0.0.1 9000 | od -c")
+               "printf 'a\\0b\\r\\377\\n' | nc -N 127.0.0.1 9000 | od -c")
 {
     struct server *s = start_server();
     struct peer *c = connect_to(s);
@@ -78,6 +83,7 @@ DEFINE_SHARED_CHECK(
     big_message, .needs = "pieces",
     .hint = "recv() returns a big message in pieces of any size. Send each piece back completely "
             "before you read the next.",
+    .hint_if = {[MISSING_BYTES] = OWN_HINT, [WRONG_BYTES] = HINT_NUMBERED_TEXT},
     .by_hand = "make run                    # and in a second terminal:\n"
                "seq 1000000 | cksum; seq 1000000 | nc -N 127.0.0.1 9000 | cksum")
 {
@@ -97,6 +103,11 @@ DEFINE_SHARED_CHECK(
     half_close, .needs = "big_message",
     .hint = "recv() returned 0: the client has finished sending, but it can still receive. "
             "close() sends what is left and then FIN, unless SO_LINGER is set.",
+    .hint_if = {[DISCONNECTED] =
+                    "FIN from the client ends its sending only. Receive until recv() returns 0, "
+                    "send all of it, and only then close: close() with input unread, or with "
+                    "SO_LINGER and a time of 0, resets the connection and discards output.",
+                [WRONG_BYTES] = HINT_NUMBERED_TEXT},
     .by_hand = "make run FAULTS=small_buffers    # and in a second terminal:\n"
                "seq 1000000 | nc -N 127.0.0.1 9000 | tail -n 1  # prints 1000000\n"
                "nc -N 127.0.0.1 9000 </dev/null                 # ends at once")

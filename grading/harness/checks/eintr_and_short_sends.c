@@ -9,6 +9,7 @@ DEFINE_SHARED_CHECK(
     interrupted_calls, .needs = "pieces",
     .hint = "accept(), recv() and send() may fail with EINTR: nothing has happened yet, so call "
             "them again. See signal(7).",
+    .hint_if = {OWN_HINT_FOR_BYTES, [EXITED] = OWN_HINT},
     .by_hand = "make run FAULTS=eintr=2     # and in a second terminal:\n"
                "printf 'hello, server\\n' | nc -N 127.0.0.1 9000")
 {
@@ -28,8 +29,11 @@ DEFINE_SHARED_CHECK(
         "recv(), send() and connect() on a backend's socket may fail with EINTR too. An "
         "interrupted connect() continues in the background: wait until the socket is writable. See "
         "connect(2).",
-        "make backends      # second terminal: make run FAULTS=eintr=2\n"
-        "printf 'search x\\n' | nc -N 127.0.0.1 9000   # third: x user query stock");
+        "make backends               # second terminal:\n"
+        "make run FAULTS=eintr=2     # third terminal:\n"
+        "printf 'search x\\n' | nc -N 127.0.0.1 9000   # x user query stock");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
+    set_hint_if(EXITED, OWN_HINT);
     s = start_server(.faults = "eintr=2", .backends = true);
     struct peer *c = connect_to(s);
     for (int i = 0; i < 3; i++) {
@@ -38,18 +42,24 @@ DEFINE_SHARED_CHECK(
     }
 }
 
-DEFINE_SHARED_CHECK(short_sends, .needs = "pieces",
-                    .hint = "send() returns how many bytes it took, which may be fewer than you "
-                            "passed.",
-                    .by_hand = "make run FAULTS=short_send=7    # and in a second terminal:\n"
-                               "printf 'hello, server\\n' | nc -N 127.0.0.1 9000")
+DEFINE_SHARED_CHECK(
+    short_sends, .needs = "pieces",
+    .hint = "send() returns how many bytes it took, which may be fewer than you "
+            "passed.",
+    .hint_if =
+        {[DISCONNECTED] = OWN_HINT, [MISSING_BYTES] = OWN_HINT, [WRONG_BYTES] = HINT_NUMBERED_TEXT},
+    .by_hand = "make run FAULTS=short_send=7    # and in a second terminal:\n"
+               "seq 9 | nc -N 127.0.0.1 9000    # 1 to 9, each once")
 {
     if (trusts_short_counts) { /* a short count may mean "drained" there: none is injected */
         set_hint("send() took only part of the data, or none (EAGAIN). Keep the rest in the "
                  "client's buffer, and wait for room (EPOLLOUT) until all of it is sent.",
                  "make run FAULTS=small_buffers    # and in a second terminal:\n"
-                 "seq 1000000 | nc -N 127.0.0.1 9000 | (sleep 1; tail -n 1)\n"
-                 "# 1000000");
+                 "seq 28600 | timeout 6 nc -I 32768 127.0.0.1 9000 | (sleep 1; cat) |\n"
+                 "    cmp - <(seq 28600) && echo the same");
+        set_hint_if(DISCONNECTED, OWN_HINT);
+        set_hint_if(MISSING_BYTES, OWN_HINT);
+        set_hint_if(WRONG_BYTES, HINT_NUMBERED_TEXT);
         expect_delayed_echo(start_server(.faults = "small_buffers"), MANY_BYTES, false);
         return;
     }
@@ -70,6 +80,17 @@ static void stop_during_backend_calls(void)
     static const char *const requests[] = {"on", "on user", "on user query"};
     struct server *s = start_server(.backends = true);
     struct peer *a = connect_to(s);
+    set_hint(
+        "The server was stopped and continued while a backend call was pending: what waits for "
+        "the answer fails with EINTR, even without a signal handler. That is no failure of "
+        "the backend: wait again, until the call's deadline.",
+        "make backends DELAY=900     # second terminal:\n"
+        "make run                    # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
+        "s=$(make pid); kill -STOP $s; sleep 0.1; kill -CONT $s; wait\n"
+        "# x user query stock");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
+    set_hint_if(EXITED, OWN_HINT);
     for (enum backend b = USER; b < BACKENDS; b++) {
         set_backend(b, HOLDS);
         send_text(a, "search on\n");
@@ -88,8 +109,9 @@ DEFINE_SHARED_CHECK(
     stopped_and_continued, .needs = "echo_line",
     .hint = "After SIGCONT the call in which the loop waits fails with EINTR, even without a "
             "signal handler: signal(7). It has reported nothing: call it again.",
+    .hint_if = {[EXITED] = OWN_HINT, [DISCONNECTED] = OWN_HINT},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "s=$(pgrep -nf 'server 9000'); kill -STOP $s; kill -CONT $s\n"
+               "s=$(make pid); kill -STOP $s; sleep 1; kill -CONT $s\n"
                "echo 'still there?' | nc -N 127.0.0.1 9000")
 {
     struct server *s = start_server();

@@ -10,12 +10,17 @@ DEFINE_SHARED_CHECK(
     crowd, .needs = "half_close silent_client",
     .hint = "All clients connect before the first is accepted: the backlog must hold them "
             "(SOMAXCONN). Do not use one client's buffer or descriptor for another client.",
+    .hint_if = {[WRONG_BYTES] =
+                    "Each client's text has numbers of its own: compare the first one received "
+                    "with the one expected. A buffer or a descriptor that two clients share mixes "
+                    "up their bytes."},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "s=$(pgrep -nf 'server 9000'); kill -STOP $s\n"
+               "s=$(make pid); kill -STOP $s\n"
                "for i in $(seq 100); do\n"
                "    (echo $i | nc -N 127.0.0.1 9000 >>answers &); done; sleep 2\n"
+               "ss -Htn 'sport = :9000' | wc -l   # 100 in the backlog\n"
                "kill -CONT $s; sleep 2\n"
-               "sort -n answers | uniq | wc -l; rm answers   # 100")
+               "sort -n answers | uniq | wc -l; rm answers          # 100")
 {
     enum { CLIENTS = 100, SIZE = 31 * 64 }; /* whole lines */
     struct server *s = start_server();
@@ -49,8 +54,8 @@ DEFINE_SHARED_CHECK(
     .hint = "Create no thread and no process for a client: one loop serves all clients, with a "
             "struct for each.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-               "ps -L -o pid,lwp,stat,wchan,cmd -C server")
+               "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+               "ps -L -o pid,lwp,stat,wchan,cmd -p $(make pid)")
 {
     struct server *s = start_server();
     struct peer *clients[3];
@@ -83,6 +88,7 @@ int descriptors_for(int clients)
 DEFINE_SHARED_CHECK(
     ten_thousand, .needs = "crowd",
     .hint = "Which client got no echo? Look for a table, an array or a set that ends there.",
+    .hint_if = {[DISCONNECTED] = OWN_HINT},
     .by_hand = "make && (ulimit -n 20000; ./server 9000)   # in a second terminal:\n"
                "ulimit -n 20000             # one bash is all the clients\n"
                "for i in $(seq 10000); do exec {fd}<>/dev/tcp/127.0.0.1/9000; done\n"

@@ -22,8 +22,9 @@ DEFINE_SHARED_CHECK(
     client_vanishes, .needs = "echo_line",
     .hint = "recv() and send() fail when the client is gone: that ends this connection, not the "
             "server. send() also raises SIGPIPE, unless you pass MSG_NOSIGNAL.",
+    .hint_if = {[EXITED] = OWN_HINT},
     .by_hand = "make run FAULTS=short_recv=4096   # in a second terminal, bash:\n"
-               "s=$(pgrep -nf 'server 9000'); kill -STOP $s\n"
+               "s=$(make pid); kill -STOP $s\n"
                "seq 10000 >/dev/tcp/127.0.0.1/9000; kill -CONT $s  # reads nothing\n"
                "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000     # resets\n"
                "echo 'still there?' | nc -N 127.0.0.1 9000")
@@ -44,6 +45,15 @@ DEFINE_SHARED_CHECK(
     stop_reading(c);
     send_until_blocked(c);
     reset(c);
+    set_hint("A client that did not read has gone. Every wait reports it until its descriptor is "
+             "closed, and once it is closed nothing may use it: which event, or which error of "
+             "recv() or send(), does not lead there?",
+             "make run                    # and in a second terminal:\n"
+             "yes | timeout -s KILL 2 nc 127.0.0.1 9000 | sleep 9 & sleep 3\n"
+             "s=$(make pid); cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat\n"
+             "# CPU time in nanoseconds, ..., how often it ran: neither may grow");
+    set_hint_if(SPINNING, OWN_HINT);
+    set_hint_if(EXITED, OWN_HINT);
     if (was_idle)
         expect_idle(s, ECHO_NANOSECONDS,
                     "after a client that was not reading has reset its connection");
@@ -89,6 +99,10 @@ DEFINE_SHARED_CHECK(
     silent_client, .needs = "pieces",
     .hint = "While one client is silent or does not read, the server must be able to serve the "
             "others.",
+    .hint_if = {[WRONG_BYTES] =
+                    "Two clients send different texts, numbers and lines of stars. One's bytes in "
+                    "the other's answer mean a buffer that both use; a gap in the numbers means "
+                    "that something was lost while its client did not read."},
     .by_hand = "make run                    # and in a second terminal:\n"
                "sleep 60 | nc 127.0.0.1 9000 &\n"
                "yes | nc 127.0.0.1 9000 | sleep 60 & sleep 2\n"
@@ -120,9 +134,10 @@ DEFINE_SHARED_CHECK(
     slow_reader, .needs = "half_close silent_client",
     .hint = "What a client has sent but not read back accumulates in the server. When that is "
             "about 64 KiB, stop reading from this client until some of it has been sent.",
+    .hint_if = {[WRONG_BYTES] = HINT_NUMBERED_TEXT},
     .by_hand = "make run                    # and in a second terminal:\n"
                "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 5; tail -n 1) &\n"
-               "sleep 3; grep VmRSS /proc/$(pgrep -nf 'server 9000')/status\n"
+               "sleep 3; grep VmRSS /proc/$(make pid)/status\n"
                "wait                        # 10000000")
 {
     /* A sanitizer keeps freed memory for a while (grading/tests/sanitized). */
@@ -141,13 +156,25 @@ DEFINE_SHARED_CHECK(
         fail_check(s, "no more reading from a client that is about 64 KiB behind",
                    "it read %zu bytes, and its memory grew by %llu KiB", sent,
                    (unsigned long long)more / 1024);
+    set_hint("Client A does not read, which may delay no other client: client B must be served.",
+             NULL);
     send_text(b, "meanwhile\n");
     receive_text(b, "meanwhile\n");
+    set_hint("Client A reads again: all that it sent must come back. When pending output has been "
+             "sent, the server must read from that client again.",
+             NULL);
+    set_hint_if(MISSING_BYTES, OWN_HINT);
+    set_hint_if(WRONG_BYTES, HINT_NUMBERED_TEXT);
     resume_reading(a);
     receive_long_text(a, sent);
     send_text(a, "on we go\n");
     receive_text(a, "on we go\n");
     /* Behind again, and with a half-close: the pending output must still be sent, and then FIN. */
+    set_hint(
+        "The client has half-closed while output is pending for it: send the rest, then close.",
+        NULL);
+    set_hint_if(DISCONNECTED, OWN_HINT);
+    set_hint_if(MISSING_BYTES, OWN_HINT);
     stop_reading(a);
     sent = send_until_blocked(a);
     send_fin(a);
@@ -164,8 +191,9 @@ DEFINE_SHARED_CHECK(
     no_starvation, .needs = "silent_client",
     .hint = "A client that never stops sending is never drained. Read from it once, then turn to "
             "the other clients.",
+    .hint_if = {[SPINNING] = OWN_HINT},
     .by_hand = "make run FAULTS=never_drained=1    # in a second terminal:\n"
-               "echo more | nc 127.0.0.1 9000 & sleep 1   # it never stops\n"
+               "echo more | nc 127.0.0.1 9000 >/dev/null & sleep 1   # it never stops\n"
                "for i in 1 2; do echo 'and I?' | nc -N 127.0.0.1 9000; done\n"
                "kill $!")
 {

@@ -11,7 +11,7 @@ DEFINE_SHARED_CHECK(
     .by_hand = "make run                    # and in a second terminal:\n"
                "for i in 1 2 3; do echo hi | nc -N 127.0.0.1 9000; done\n"
                "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000   # bash: resets\n"
-               "ls -l /proc/$(pgrep -nf 'server 9000')/fd")
+               "ls -l /proc/$(make pid)/fd")
 {
     struct server *s = start_server(.faults = "strict_close");
     expect_service(s);
@@ -49,10 +49,10 @@ DEFINE_SHARED_CHECK(
     out_of_descriptors, .needs = "echo_line",
     .hint = "accept() fails with EMFILE, the client stays in the backlog, and the listening socket "
             "stays ready. Do not retry at once: close a connection, or wait until one ends.",
+    .hint_if = {[SPINNING] = OWN_HINT, [EXITED] = OWN_HINT},
     .by_hand = "make && (ulimit -n 16; ./server 9000)   # in a second terminal:\n"
-               "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-               "sleep 1\n"
-               "s=$(pgrep -nf 'server 9000')\n"
+               "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+               "s=$(make pid)\n"
                "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat")
 {
     enum { LIMIT = 24, CLIENTS = 40, MIN_SERVED = 4 };
@@ -69,15 +69,29 @@ DEFINE_SHARED_CHECK(
     thaw(s);
     if (was_idle)
         expect_no_spinning(s, ECHO_NANOSECONDS, "when there are no descriptors left");
+    set_hint("accept() has failed with EMFILE for the clients that came last. It may cost only "
+             "those: all that were accepted before must be served.",
+             NULL);
+    set_hint_if(EXITED, OWN_HINT);
     wait_asleep(s);
     int served = count_served(clients, CLIENTS);
     if (served < MIN_SERVED)
         fail_check(s, "service for as many clients as there are descriptors",
                    "%d of %d clients served", served, CLIENTS);
     if (searches && count_descriptors(s) == LIMIT) {
+        set_hint("No descriptor is left for a backend call: socket() fails with EMFILE, and the "
+                 "answer is \"error: user backend failed\". The client stays connected.",
+                 NULL);
+        set_hint_if(WRONG_BYTES, OWN_HINT);
+        set_hint_if(DISCONNECTED, OWN_HINT);
+        set_hint_if(EXITED, OWN_HINT);
         send_text(clients[0], "search without a descriptor\n");
         receive_text(clients[0], "error: user backend failed\n");
     }
+    set_hint("All clients have left, so there are descriptors again. Close those of all that were "
+             "accepted, accept those in the backlog, and keep waiting for new ones: what makes the "
+             "server call accept() again after EMFILE?",
+             NULL);
     for (int i = 0; i < CLIENTS; i++)
         hang_up(clients[i]);
     expect_descriptors(s, before, "all clients have left");
@@ -119,9 +133,10 @@ DEFINE_SHARED_CHECK(
     .hint =
         "Never use memory that is freed, uninitialised or outside its block. Before main returns, "
         "free what was allocated and close what was opened, the listening socket too.",
-    .by_hand = "make && valgrind --leak-check=full --track-fds=yes ./server 9000\n"
-               "# in a second terminal (afterwards press Ctrl-C in the first):\n"
-               "seq 5000 | nc -N 127.0.0.1 9000 | tail -n 1")
+    .by_hand = "make run TOOL='valgrind --leak-check=full --track-fds=yes'\n"
+               "# in a second terminal:\n"
+               "seq 5000 | nc -N 127.0.0.1 9000 | tail -n 1\n"
+               "# then Ctrl-C in the first terminal")
 {
     struct server *s = start_server(.tool = MEMCHECK, .backends = searches);
     struct peer *a = connect_to(s);

@@ -11,10 +11,26 @@ static void search_with_any_words(struct server *s)
     struct peer *b = connect_with_nc(s);
     send_text(b, "search red shoes\n");
     receive_text(b, "red shoes user query stock\n");
+    set_hint(
+        "\"search \" with no words after the space is a search like any other: the user backend "
+        "receives an empty line.",
+        "make backends               # second terminal:\n"
+        "make run                    # third terminal:\n"
+        "echo 'search ' | nc -N 127.0.0.1 9000   # user query stock, behind a space");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     send_text(b, "search \n");
     receive_text(b, " user query stock\n");
+    set_hint(
+        "WORDS is all that follows \"search \", up to the newline: further spaces belong to it.",
+        "make backends               # second terminal:\n"
+        "make run                    # third terminal:\n"
+        "echo 'search  two spaces' | nc -N 127.0.0.1 9000   # both are there");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     send_text(b, "search  two spaces, and a search inside\n");
     receive_text(b, " two spaces, and a search inside user query stock\n");
+    set_hint("Each backend call uses a connection of its own, which is closed when the answer has "
+             "come: one line out, one line back.",
+             NULL);
     if (calls_at(USER) != 3 || calls_at(QUERY) != 3 || calls_at(STOCK) != 3)
         fail_check(s, "one connection to each backend per search: 3 to each by now",
                    "%d to the user backend, %d to query, %d to stock", calls_at(USER),
@@ -25,18 +41,35 @@ static void search_with_any_words(struct server *s)
 
 static void search_at_the_limits(struct server *s)
 {
+    set_hint("The last line has no newline, and is a search: it is answered like any other, but "
+             "without a newline, and then the connection is closed.",
+             "make backends               # second terminal:\n"
+             "make run                    # third terminal:\n"
+             "printf 'search x' | nc -N 127.0.0.1 9000 | od -c   # no \\n at the end");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
+    set_hint_if(DISCONNECTED, OWN_HINT);
+    set_hint_if(EXTRA_BYTES, OWN_HINT);
     struct peer *c = connect_to(s);
     send_text(c, "search without a newline");
     send_fin(c);
     receive_text(c, "without a newline user query stock");
     receive_eof(c);
 
+    set_hint("A backend's answer may have 4096 bytes, and its newline is one more.", NULL);
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     struct peer *d = connect_to(s);
     char *longest = line_of('x', MAX_LINE);
     set_answer(STOCK, longest, MAX_LINE + 1);
     send_text(d, "search the longest answer\n");
     receive_text(d, longest);
     set_backend(STOCK, ANSWERS);
+    set_hint("WORDS may contain every byte but a newline, also 0: pass on as many bytes as were "
+             "received, not a string.",
+             "make backends               # second terminal:\n"
+             "make run                    # third terminal:\n"
+             "printf 'search a\\0b\\n' | nc -N 127.0.0.1 9000 | od -c\n"
+             "# this backend, a shell, drops the \\0; the b must be there");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     static const char bytes[] = "search \0\1\xff\n", back[] = "\0\1\xff user query stock\n";
     send_bytes(d, bytes, sizeof bytes - 1);
     receive_bytes(d, back, sizeof back - 1);
@@ -47,14 +80,26 @@ DEFINE_SHARED_CHECK(
     .hint = "Send the words to the user backend, its answer to query, query's answer to stock, and "
             "the last answer to the client. Each call uses one connection: one line out, one line "
             "back.",
-    .by_hand = "make backends               # second terminal: make run; third:\n"
+    .hint_if = {[WRONG_BYTES] =
+                    "Each backend adds its name to the line. So compare: the words must have gone "
+                    "to the user backend, its answer to query, query's answer to stock, each with "
+                    "its newline; stock's answer goes to the client. An error names the call that "
+                    "failed; EINPROGRESS from connect() is no failure."},
+    .by_hand = "make backends               # second terminal:\n"
+               "make run                    # third terminal:\n"
                "printf 'search red shoes\\n' | nc -N 127.0.0.1 9000\n"
                "# red shoes user query stock")
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);
+    set_hint("Started without backend ports, the server answers every search with \"error: no "
+             "backends\".",
+             "make run BACKENDS=          # and in a second terminal:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000   # error: no backends");
+    set_hint_if(WRONG_BYTES, OWN_HINT);
     send_text(a, "search nobody\n");
     receive_text(a, "error: no backends\n");
+    set_hint(NULL, NULL);
 
     s = start_server(.backends = true);
     search_with_any_words(s);
@@ -72,7 +117,12 @@ DEFINE_SHARED_CHECK(
     in_order, .needs = "loop_never_blocks",
     .hint = "While a client's search is pending, its next lines wait, even those that only need "
             "an echo.",
-    .by_hand = "make backends               # second terminal: make run; third:\n"
+    .hint_if = {[WRONG_BYTES] =
+                    "Compare the two texts: a client's answers come in the order of its lines. "
+                    "While its search is pending, its next lines wait, even those that only need "
+                    "an echo."},
+    .by_hand = "make backends               # second terminal:\n"
+               "make run                    # third terminal:\n"
                "printf 'search one\\nafter one\\n' | nc -N 127.0.0.1 9000")
 {
     struct server *s = start_server(.backends = true);
@@ -127,9 +177,14 @@ DEFINE_SHARED_CHECK(
     loop_never_blocks, .needs = "backend_in_pieces idle_is_free",
     .hint = "While a backend is slow, even to accept a connection, the loop must wait in "
             "epoll_wait, ready for all other clients.",
-    .by_hand = "make backends DELAY=900     # second terminal: make run; third:\n"
-               "echo search | tr '\\n' ' ' | nc -N 127.0.0.1 9000 &\n"
-               "echo hello | nc -N 127.0.0.1 9000; wait")
+    .hint_if = {[WRONG_BYTES] =
+                    "Three searches are pending at once. Compare the answers: the words of a "
+                    "different search, or a step too few, mean that the searches share a buffer or "
+                    "a variable."},
+    .by_hand = "make backends DELAY=900     # second terminal:\n"
+               "make run                    # third terminal:\n"
+               "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.2\n"
+               "echo hello | nc -N 127.0.0.1 9000; wait   # hello first")
 {
     static const enum backend_mode modes[] = {HOLDS, HOLDS_HALF};
     struct server *s = start_server(.backends = true);
@@ -149,7 +204,9 @@ DEFINE_SHARED_CHECK(
     thousand_in_flight, .needs = "backend_hangs",
     .hint = "Each search needs its own line, connection and next step: keep none of them in a "
             "variable that all searches share, or in a table that is too small.",
-    .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
+    .hint_if = {[WRONG_BYTES] = OWN_HINT, [DISCONNECTED] = OWN_HINT},
+    .by_hand = "make backends DELAY=300     # second terminal:\n"
+               "make run                    # third terminal:\n"
                "time (for i in $(seq 50); do\n"
                "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait)  # 0.9 s")
 {

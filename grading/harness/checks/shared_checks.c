@@ -5,6 +5,9 @@ void register_shared_check(const struct check *own, const struct check *shared)
     struct check check = *own;
     if (check.hint == NULL)
         check.hint = shared->hint;
+    for (int kind = 0; kind < FAILURES; kind++)
+        if (check.hint_if[kind] == NULL)
+            check.hint_if[kind] = shared->hint_if[kind];
     if (check.needs == NULL)
         check.needs = shared->needs;
     if (check.by_hand == NULL)

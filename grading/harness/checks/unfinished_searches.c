@@ -75,6 +75,12 @@ static void expect_idle_after_leaving(struct server *s, uint64_t echo)
         {true, false, "while a backend call is pending, and its client has half-closed"},
         {true, true, "while a backend call is pending, and its client has half-closed, then reset"},
     };
+    set_hint(
+        "The client has gone, or has finished sending, while its search is pending. End-of-file "
+        "stays readable, and a reset is reported (EPOLLERR, EPOLLHUP) even without any "
+        "interest, until the descriptor is closed.",
+        NULL);
+    set_hint_if(SPINNING, OWN_HINT);
     set_backend(STOCK, HOLDS);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         struct peer *b = connect_to(s);
@@ -95,15 +101,18 @@ static void expect_idle_after_leaving(struct server *s, uint64_t echo)
     }
     set_backend(STOCK, ANSWERS);
     expect_idle(s, echo, "after those searches");
+    set_hint(NULL, NULL);
 }
 
 DEFINE_SHARED_CHECK(
     client_leaves_early, .needs = "memory in_order backend_down",
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
             "a different client by then.",
-    .by_hand = "make backends DELAY=300     # second terminal: make run; third:\n"
-               "echo 'search x' | nc -w 1 127.0.0.1 9000 & sleep 0.1; kill $!\n"
-               "nc 127.0.0.1 9000           # must receive nothing")
+    .hint_if = {[WRONG_BYTES] = OWN_HINT, [EXTRA_BYTES] = OWN_HINT},
+    .by_hand = "make backends DELAY=600     # second terminal:\n"
+               "make run                    # third terminal, bash:\n"
+               "(printf 'hello\\nsearch x\\n'; sleep 0.2) >/dev/tcp/127.0.0.1/9000   # resets\n"
+               "timeout 4 nc 127.0.0.1 9000 </dev/null   # must receive nothing")
 {
     struct server *s = start_server(.backends = true, .faults = "strict_close");
     struct peer *a = connect_to(s);
@@ -147,9 +156,11 @@ DEFINE_SHARED_CHECK(
     stop_in_flight, .needs = "client_leaves_early backend_hangs",
     .hint = "A search in flight may be cancelled or completed when the signal arrives, but every "
             "descriptor must be closed, all memory freed, every thread joined.",
-    .by_hand = "make backends DELAY=900     # second terminal: make run; third:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000\n"
-               "# then Ctrl-C in the second terminal")
+    .by_hand =
+        "make backends DELAY=900     # second terminal:\n"
+        "make run TOOL='valgrind --leak-check=full --track-fds=yes'   # third terminal:\n"
+        "for i in 1 2 3 4 5 6; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
+        "# then Ctrl-C in the second terminal")
 {
     stop_with_held_searches(USER);
     stop_with_held_searches(STOCK);

@@ -105,7 +105,12 @@ DEFINE_SHARED_CHECK(
     struct server *s =
         start_server(.argv = (const char *[]){text, NULL}, .may_fail_to_start = true);
     asked("a different program already listens on port %s", text);
+    set_hint(
+        "The port is in use, but the server has not noticed: does it bind the port that was asked "
+        "for? Its number in the address is in network byte order: htons().",
+        NULL);
     struct ending e = wait_for_exit(s);
+    set_hint(NULL, NULL);
     if (strcmp(e.err, "server: bind: Address already in use\n") != 0)
         fail_check(s, "\"server: bind: Address already in use\\n\" on standard error", "%s",
                    quoted(e.err, strlen(e.err), 0));

@@ -2,14 +2,17 @@
 #ifndef CORE_CHECK_REGISTRY_H
 #define CORE_CHECK_REGISTRY_H
 
+#include "core/failures.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
 struct check {
     const char *name;
     int points;
-    const char *title;    /* what a correct server does, as the end of "the server ..." */
-    const char *hint;     /* one sentence, shown when the check fails */
+    const char *title;             /* what a correct server does, as the end of "the server ..." */
+    const char *hint;              /* one sentence, shown when the check fails */
+    const char *hint_if[FAILURES]; /* instead, for failures of that kind; else core/hints.c */
     const char *needs;    /* checks without which this one proves nothing: "pieces stop", or NULL */
     const char *by_hand;  /* commands, typed in the lab's directory, that show the same by hand */
     bool only_on_request; /* a long observation: runs only with --check */

@@ -93,12 +93,6 @@ void clear_asked(void)
     *report->asked = '\0';
 }
 
-void set_hint(const char *hint, const char *by_hand)
-{
-    report->hint = hint;
-    report->by_hand = by_hand;
-}
-
 void evidence(const char *line, ...)
 {
     va_list arguments;

@@ -2,6 +2,8 @@
 #ifndef CORE_REPORT_H
 #define CORE_REPORT_H
 
+#include "core/failures.h"
+
 #include <stdbool.h>
 
 struct server; /* opaque in this layer */
@@ -17,7 +19,11 @@ struct report {
     char expected[4096];
     char received[4096];
     char evidence[8192];        /* lines */
-    const char *hint, *by_hand; /* for the current case, instead of the check's; literals */
+    const char *hint, *by_hand; /* for the current step, instead of the check's; literals */
+    const char *hint_if[FAILURES];
+    enum failure failure;
+    bool server_ended;
+    int killed_by; /* the signal that ended it, or 0 */
 };
 
 extern struct report *report;
@@ -36,10 +42,6 @@ void clear_asked(void);
 
 /* Adds a line to the evidence, also of a check that passes. */
 __attribute__((format(printf, 1, 2))) void evidence(const char *line, ...);
-
-/* For the current case: another hint and other commands than the check's, until the next call.
- * Literals; NULL: the check's own. */
-void set_hint(const char *hint, const char *by_hand);
 
 /* The check failed. `s` is the server to inspect, or NULL. Neither text ends with a full stop. */
 __attribute__((noreturn, format(printf, 3, 4))) void

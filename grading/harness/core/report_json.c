@@ -1,6 +1,8 @@
 #include "core/report_json.h"
+#include "core/hints.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *lines(const char *text)
@@ -34,9 +36,10 @@ json_t *result_as_json(const struct check *check, enum status status, const char
     json_object_set_new(all, "expected", text_or_null(report->expected));
     json_object_set_new(all, "received", text_or_null(report->received));
     json_object_set_new(all, "evidence", lines(report->evidence));
-    bool own = report->hint != NULL;
-    json_object_set_new(all, "hint", text_or_null(own ? report->hint : check->hint));
-    json_object_set_new(all, "by_hand", text_or_null(own ? report->by_hand : check->by_hand));
+    char *commands = commands_for(check);
+    json_object_set_new(all, "hint", text_or_null(hint_for(check)));
+    json_object_set_new(all, "by_hand", text_or_null(commands));
+    free(commands);
     json_object_set_new(all, "seconds", json_real((double)(long)(seconds * 1000) / 1000));
     return all;
 }

@@ -1,5 +1,6 @@
 #include "drive/expect_state.h"
 #include "core/clock.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "drive/descriptor_name.h"
 #include "drive/server_state.h"
@@ -23,9 +24,11 @@ void wait_asleep(struct server *s)
          naps = all_asleep(s) ? naps + 1 : 0)
         if (is_spinning(&w))
             break;
-    if (has_ended(s))
+    if (has_ended(s)) {
+        note_failure(EXITED);
         fail_check(s, "the server blocked in a system call, since nothing is happening",
                    "the server ended: %s", describe_ending(s));
+    }
     process_pending();
 }
 
@@ -128,7 +131,7 @@ void expect_waiting_in(struct server *s, const char *call)
                      "descriptor is ready, and why does nothing handle it?",
                      "make run                    # and in a second terminal:\n"
                      "sleep 5 | nc 127.0.0.1 9000 &\n"
-                     "timeout 1 strace -p $(pgrep -nf 'server 9000') 2>&1 | tail -n 20");
+                     "timeout 1 strace -p $(make pid) 2>&1 | tail -n 20");
             fail_check(s, expected, "it does not wait at all; %s", w.why);
         }
     process_pending();

@@ -1,5 +1,6 @@
 #include "drive/idle.h"
 #include "core/clock.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "drive/server_state.h"
 #include "drive/wait_loop.h"
@@ -60,6 +61,8 @@ static void expect_activity_below(struct server *s, uint64_t echo, uint64_t max_
     const char *activity = find_activity(s, echo, max_wakeups);
     if (activity == NULL)
         return;
+    if (!has_ended(s))
+        note_failure(SPINNING);
     if (max_wakeups > 1)
         snprintf(wakeups, sizeof wakeups, "%d wakeups", (int)max_wakeups);
     snprintf(expected, sizeof expected,

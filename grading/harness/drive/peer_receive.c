@@ -1,4 +1,5 @@
 #include "drive/peer_receive.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "core/test_data.h"
 #include "drive/peer_send.h"
@@ -45,13 +46,19 @@ static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size
                  p->name, same + 1, quoted(data, size, same));
     const char *received = received_so_far(p);
     size_t count = buffered(&p->inbox);
+    bool closed = p->end != STILL_OPEN;
+    if (end == NULL)
+        note_failure(WRONG_BYTES);
+    else if (closed && !has_ended(p->server))
+        note_failure(DISCONNECTED);
+    else if (same > 0 && report->failure == OTHER_FAILURE)
+        note_failure(MISSING_BYTES);
     if (end == NULL && size <= QUOTED_SIZE)
         fail_check(p->server, expected, "%s, which differs from byte %zu on",
                    quoted(received, count, same), same + 1);
     if (end == NULL)
         fail_check(p->server, expected, "different bytes from byte %zu on: %s", same + 1,
                    quoted(received, count, same));
-    bool closed = p->end != STILL_OPEN;
     if (same == 0)
         fail_check(p->server, expected, "%s%s", closed ? "nothing, then " : "nothing; ", end);
     fail_check(p->server, expected, "only the first %zu bytes: %s, then %s%s", same,
@@ -142,9 +149,11 @@ static void expect_end(struct peer *p, bool reset_allowed)
              p->received > 0 ? "then " : "", end, p->name);
     struct wait w = begin_wait(p->server);
     for (;;) {
-        if (buffered(&p->inbox) > 0)
+        if (buffered(&p->inbox) > 0) {
+            note_failure(EXTRA_BYTES);
             fail_check(p->server, expected, "%zu more bytes: %s", buffered(&p->inbox),
                        quoted(received_so_far(p), buffered(&p->inbox), 0));
+        }
         if (p->end == GOT_RST && !reset_allowed)
             fail_check(p->server, expected, "a reset (RST)");
         if (p->end != STILL_OPEN)

@@ -1,5 +1,6 @@
 #include "drive/peer_send.h"
 #include "core/clock.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "core/test_data.h"
 #include "drive/wait_loop.h"
@@ -24,12 +25,19 @@ void send_bytes(struct peer *p, const void *data, size_t size)
         char expected[120];
         snprintf(expected, sizeof expected, "the server reads all that %s sends: %zu bytes",
                  p->name, size);
+        if (p->broken && !has_ended(p->server))
+            note_failure(DISCONNECTED);
         if (p->broken)
             fail_check(p->server, expected, "it closed the connection after %zu bytes",
                        p->sent - before);
-        if (!continue_wait(&w) && buffered(&p->outbox) > 0 && !p->broken)
+        if (!continue_wait(&w) && buffered(&p->outbox) > 0 && !p->broken) {
+            if (report->failure == OTHER_FAILURE)
+                note_failure(STOPPED_READING);
             fail_check(p->server, expected, "it read %zu bytes; %s", p->sent - before, w.why);
+        }
     }
+    if (p->broken && !has_ended(p->server))
+        note_failure(DISCONNECTED);
     if (p->broken)
         fail_check(p->server, "an open connection", "the server had closed the connection to %s",
                    p->name);

@@ -1,4 +1,5 @@
 #include "drive/server.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "core/sandbox.h"
 #include "core/test_data.h"
@@ -38,6 +39,7 @@ static void check_listening_socket(struct server *s)
     char expected[80];
     snprintf(expected, sizeof expected, "a listening socket on 127.0.0.1, port %d, as printed",
              s->port);
+    note_failure(NOT_READY);
     if (where == NOWHERE)
         fail_check(s, expected, "nothing listens there");
     if (where == ON_OTHER_ADDRESS)
@@ -54,6 +56,8 @@ static void wait_until_it_listens(struct server *s)
         if (!continue_wait(&w) && strchr(s->out.text, '\n') == NULL) {
             if (has_ended(s))
                 check_exec(s);
+            else if (report->failure == OTHER_FAILURE)
+                note_failure(NOT_READY);
             if (s->out.size == 0)
                 fail_check(s, expected, "nothing; %s", w.why);
             fail_check(s, expected, "%s, then nothing; %s", quoted(s->out.text, s->out.size, 0),
@@ -61,10 +65,12 @@ static void wait_until_it_listens(struct server *s)
         }
     size_t size = newline != NULL ? (size_t)(newline - s->out.text) + 1 : s->out.size;
     sscanf(s->out.text, "listening on 127.0.0.1:%5d%n", &s->port, &length);
+    note_failure(NOT_READY);
     if (length == 0 || (size_t)length + 1 != size || s->port <= 0)
         fail_check(s, expected, "%s", quoted(s->out.text, size, 0));
     s->listening_line = size;
     check_listening_socket(s);
+    note_failure(OTHER_FAILURE);
 }
 
 static void report_start(const struct server_options *options)
@@ -96,6 +102,7 @@ struct server *start_server_with(struct server_options options)
     if (without_valgrind)
         options.tool = PLAIN;
     restart_peer_names();
+    note_server_started();
     report_start(&options);
     /* A server that is linked statically has neither. */
     const struct call_log *log = NULL;
@@ -130,6 +137,7 @@ static struct ending wait_for_end(struct server *s, const char *expected)
     while (!has_ended(s))
         if (!continue_wait(&w) && !has_ended(s))
             fail_check(s, expected, "it is still running; %s", w.why);
+    note_failure(OTHER_FAILURE);
     return (struct ending){.by_signal = WIFSIGNALED(s->status),
                            .code = WIFSIGNALED(s->status) ? WTERMSIG(s->status)
                                                           : WEXITSTATUS(s->status),

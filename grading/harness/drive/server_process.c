@@ -1,4 +1,5 @@
 #include "drive/server_process.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "core/test_data.h"
 
@@ -112,6 +113,7 @@ bool has_ended(struct server *s)
 {
     if (!s->ended && waitpid(s->pid, &s->status, WNOHANG) == s->pid) {
         s->ended = true;
+        note_server_ended(WIFSIGNALED(s->status) ? WTERMSIG(s->status) : 0);
         while (s->out.source.events != 0 && read_some(&s->out))
             ;
         while (s->err.source.events != 0 && read_some(&s->err))

@@ -1,5 +1,6 @@
 #include "drive/wait_loop.h"
 #include "core/clock.h"
+#include "core/hints.h"
 #include "observe/resources.h"
 #include "observe/tasks.h"
 
@@ -31,6 +32,7 @@ bool calls_are_held(void)
 struct wait begin_wait(struct server *s)
 {
     double start = now();
+    note_failure(OTHER_FAILURE);
     return (struct wait){.server = s,
                          .asleep_seconds = asleep_seconds,
                          .since = start,
@@ -54,6 +56,7 @@ static void inspect(struct wait *w, double time, double factor, bool served)
         w->cpu_at_start = cpu;
     double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
     if (used > MAX_CPU_SECONDS * factor) {
+        note_failure(SPINNING);
         GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
     } else if (served || cpu != w->cpu || !all_tasks_asleep(pid)) {
         w->cpu = cpu;
@@ -71,6 +74,7 @@ bool continue_wait(struct wait *w)
     double factor = w->server != NULL && under_valgrind(w->server) ? VALGRIND_FACTOR : 1;
     if (w->server != NULL && has_ended(w->server)) {
         serve_sources(0); /* the last bytes that it sent */
+        note_failure(EXITED);
         GIVE_UP(w, "the server ended: %s", describe_ending(w->server));
     } else if (time - w->since > MAX_SECONDS * factor) {
         GIVE_UP(w, "%.0f seconds had passed", MAX_SECONDS * factor);
