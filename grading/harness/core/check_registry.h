@@ -8,10 +8,11 @@
 struct check {
     const char *name;
     int points;
-    const char *title;    /* what a correct server does, as the end of "the server ..." */
-    const char *hint;     /* one sentence, shown when the check fails */
-    const char *needs;    /* checks without which this one proves nothing: "pieces stop", or NULL */
-    const char *by_hand;  /* commands, typed in the lab's directory, that show the same by hand */
+    const char *title;   /* what a correct server does, as the end of "the server ..." */
+    const char *hint;    /* one sentence, shown when the check fails */
+    const char *needs;   /* checks without which this one proves nothing: "pieces stop", or NULL */
+    const char *by_hand; /* commands, typed in the lab's directory, that show the same by hand */
+    bool alone; /* no other check runs at the same time: it compares CPU time, for example */
     bool only_on_request; /* a long observation: runs only with --check */
     void (*body)(void);
 };

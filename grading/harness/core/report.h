@@ -20,9 +20,7 @@ struct report {
     const char *hint, *by_hand; /* for the current case, instead of the check's; literals */
 };
 
-extern struct report *report;
-
-bool create_report(void);
+extern struct report *report; /* the current check's */
 
 /* Adds a sentence to what the server was asked to do. Most functions of the harness do so. */
 __attribute__((format(printf, 1, 2))) void asked(const char *what, ...);
