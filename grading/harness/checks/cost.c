@@ -80,7 +80,7 @@ static uint64_t measure_echoes(struct server *s, struct peer *p, int echoes)
 /* Two servers in turns, so that other load on the machine affects both, and the best round of each.
  */
 DEFINE_SHARED_CHECK(
-    flat_cost, .needs = "ten_thousand",
+    flat_cost, .needs = "ten_thousand", .alone = true,
     .hint = "The kernel keeps the interest list and reports only ready descriptors. A loop over "
             "all clients, or an epoll_ctl for each of them, makes idle clients cost CPU time.",
     .by_hand = "make test CHECK=flat_cost")
@@ -113,7 +113,7 @@ DEFINE_SHARED_CHECK(
 
 DEFINE_SHARED_CHECK(price, .needs = "pieces",
                     .hint = "For your information: what it costs to serve 1,000 clients at once.",
-                    .by_hand = "make test CHECK=price", .only_on_request = true)
+                    .by_hand = "make test CHECK=price", .alone = true, .only_on_request = true)
 {
     enum { CLIENTS = 1000 };
     struct server *s = start_server();
@@ -138,7 +138,7 @@ DEFINE_SHARED_CHECK(price, .needs = "pieces",
 /* CPU time per echo for several numbers of idle clients. 900: select holds no more. */
 DEFINE_SHARED_CHECK(idle_cost, .needs = "crowd",
                     .hint = "For your information: how idle clients slow down the busy ones.",
-                    .by_hand = "make test CHECK=idle_cost", .only_on_request = true)
+                    .by_hand = "make test CHECK=idle_cost", .alone = true, .only_on_request = true)
 {
     enum { ROUNDS = 10, ECHOES = 100 };
     static const int idle[] = {0, 100, 300, 900};

@@ -86,7 +86,7 @@ int descriptors_for(int clients)
 }
 
 DEFINE_SHARED_CHECK(
-    ten_thousand, .needs = "crowd",
+    ten_thousand, .needs = "crowd", .alone = true,
     .hint = "Which client got no echo? Look for a table, an array or a set that ends there.",
     .hint_if = {[DISCONNECTED] = OWN_HINT},
     .by_hand = "make && (ulimit -n 20000; ./server 9000)   # in a second terminal:\n"

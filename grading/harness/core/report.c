@@ -5,16 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 struct report *report;
 void (*evidence_hook)(struct server *s);
-
-bool create_report(void)
-{
-    report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    return report != MAP_FAILED;
-}
 
 /* Where the nth line of a text begins, or the end of the text. */
 static char *nth_line(char *text, int n)

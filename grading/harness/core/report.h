@@ -26,9 +26,7 @@ struct report {
     int killed_by; /* the signal that ended it, or 0 */
 };
 
-extern struct report *report;
-
-bool create_report(void);
+extern struct report *report; /* the current check's */
 
 /* Adds a sentence to what the server was asked to do. Most functions of the harness do so. */
 __attribute__((format(printf, 1, 2))) void asked(const char *what, ...);

@@ -1,6 +1,7 @@
 #include "core/runner.h"
 #include "core/clock.h"
 #include "core/preflight.h"
+#include "core/report.h"
 #include "core/report_json.h"
 #include "core/supervisor.h"
 
@@ -10,12 +11,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Far above the deadline of any wait: only a defect of the harness takes longer. */
 enum { MAX_SECONDS = 300 };
 
 static const struct check *running;
+
+/* What is known of a check; in memory shared with the process that runs it. */
+struct outcome {
+    enum { WAITING, RUNNING, DONE } state;
+    const char *failed_need; /* it was skipped, because this check did not pass */
+    pid_t process;
+    double seconds;
+    struct report report;
+};
+
+static struct outcome *outcomes; /* by the check's number */
 
 START_TEST(run_body)
 {
@@ -28,9 +43,8 @@ END_TEST
 
 /* The body sets the status, in shared memory. A body that set none crashed, hung or was killed:
  * that is the grader's fault, whatever libcheck calls it. */
-static enum status run(const struct check *check)
+static void run(const struct check *check)
 {
-    memset(report, 0, sizeof *report);
     running = check;
     Suite *suite = suite_create(check->name);
     TCase *tcase = tcase_create(check->name);
@@ -50,17 +64,123 @@ static enum status run(const struct check *check)
     }
     srunner_free(runner);
     kill_descendants(); /* what the server's children left behind */
-    return report->status;
 }
 
-/* The first check that this one needs and that did not pass, or NULL. */
-static const char *failed_need(const struct check *check, const enum status *statuses)
+/* Runs the check in a process of its own, a subreaper: concurrent checks must not kill each other's
+ * servers. */
+static void start(int number)
 {
-    const char *needs = check->needs;
+    struct outcome *outcome = &outcomes[number];
+    outcome->state = RUNNING;
+    pid_t process = fork();
+    if (process == 0) {
+        double start = now();
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        report = &outcome->report;
+        run(check_at(number));
+        outcome->seconds = now() - start;
+        _exit(0);
+    }
+    outcome->process = process;
+    if (process == -1)
+        outcome->state = DONE;
+}
+
+/* The number of the check that has ended. */
+static int wait_for_any(void)
+{
+    for (int status;;) {
+        pid_t process = waitpid(-1, &status, 0);
+        if (process == -1 && errno != EINTR)
+            abort();
+        for (int i = 0; i < count_checks(); i++)
+            if (outcomes[i].state == RUNNING && outcomes[i].process == process)
+                return i;
+    }
+}
+
+static enum status status_of(int number)
+{
+    return outcomes[number].report.status;
+}
+
+/* All that the check needs is known: it can be run, or is skipped. */
+static bool is_decided(int number)
+{
+    const char *needs = check_at(number)->needs;
     for (int needed; (needed = next_needed(&needs)) >= 0;)
-        if (statuses[needed] != PASSED)
-            return check_at(needed)->name;
-    return NULL;
+        if (outcomes[needed].state != DONE)
+            return false;
+    needs = check_at(number)->needs;
+    for (int needed; (needed = next_needed(&needs)) >= 0;)
+        if (outcomes[number].failed_need == NULL && status_of(needed) != PASSED)
+            outcomes[number].failed_need = check_at(needed)->name;
+    return true;
+}
+
+/* The first check that can be started, -1 if none can; skips those that need a failed one. One that
+ * must run alone waits until no other can run. */
+static int next_check(int running_now)
+{
+    for (int alone = 0; alone <= (running_now == 0); alone++)
+        for (int i = 0; i < count_checks(); i++) {
+            if (!is_selected(i) || outcomes[i].state != WAITING || !is_decided(i))
+                continue;
+            if (outcomes[i].failed_need != NULL)
+                outcomes[i].state = DONE;
+            else if (check_at(i)->alone == (alone != 0))
+                return i;
+        }
+    return -1;
+}
+
+/* The checks mostly wait. */
+static int max_concurrent(void)
+{
+    const char *jobs = getenv("GRADE_JOBS");
+    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 1;
+    return n > 0 ? n : 1;
+}
+
+/* A line on the terminal, replaced each time; a failure stays as soon as it is known. */
+static void print_progress(const char *lab, int ended)
+{
+    int selected = 0, done = 0;
+    if (ended >= 0 && (status_of(ended) == FAILED || status_of(ended) == ERROR))
+        fprintf(stderr, "\r\033[K%s  %s %s\n", lab, check_at(ended)->name,
+                status_of(ended) == FAILED ? "failed" : "could not be run");
+    for (int i = 0; i < count_checks(); i++) {
+        selected += is_selected(i);
+        done += outcomes[i].state == DONE;
+    }
+    fprintf(stderr, "\r\033[K%s  %d of %d", lab, done, selected);
+    for (int i = 0; i < count_checks(); i++)
+        if (outcomes[i].state == RUNNING)
+            fprintf(stderr, "  %s", check_at(i)->name);
+}
+
+static void run_selected(const char *lab, bool show_progress)
+{
+    int most = max_concurrent(), running_now = 0, ended = -1;
+    bool alone = false;
+    for (;;) {
+        for (int next; !alone && running_now < most && (next = next_check(running_now)) >= 0;) {
+            start(next);
+            running_now += outcomes[next].state == RUNNING;
+            alone = check_at(next)->alone;
+        }
+        if (show_progress)
+            print_progress(lab, ended);
+        if (running_now == 0)
+            break;
+        ended = wait_for_any();
+        outcomes[ended].state = DONE;
+        running_now--;
+        alone = false;
+    }
+    if (show_progress)
+        fprintf(stderr, "\r\033[K");
 }
 
 /* libcheck reads these; a grade must not depend on them. */
@@ -79,33 +199,26 @@ struct totals {
     bool any_error;
 };
 
-static struct totals run_selected(const char *lab, bool show_progress, json_t *results)
+static struct totals add_results(json_t *results)
 {
     struct totals totals = {0};
-    int count = count_checks(), selected = 0, done = 0;
-    enum status *statuses = calloc((size_t)count + 1, sizeof *statuses);
-    if (statuses == NULL)
-        abort();
-    for (int i = 0; i < count; i++)
-        selected += is_selected(i);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count_checks(); i++) {
         const struct check *check = check_at(i);
+        struct outcome *outcome = &outcomes[i];
         if (!is_selected(i))
             continue;
-        done++;
-        if (show_progress)
-            fprintf(stderr, "\r\033[K%s  %d of %d  %s ", lab, done, selected, check->name);
-        double start = now();
-        const char *failed = failed_need(check, statuses);
-        statuses[i] = failed != NULL ? UNFINISHED : run(check);
-        json_array_append_new(results, result_as_json(check, statuses[i], failed, now() - start));
+        report = &outcome->report;
+        if (outcome->failed_need == NULL && report->status == UNFINISHED) {
+            report->status = ERROR;
+            snprintf(report->received, sizeof report->received,
+                     "the check's process could not be started, or was killed");
+        }
+        json_array_append_new(
+            results, result_as_json(check, report->status, outcome->failed_need, outcome->seconds));
         totals.max += check->points;
-        totals.score += statuses[i] == PASSED ? check->points : 0;
-        totals.any_error |= statuses[i] == ERROR;
+        totals.score += report->status == PASSED ? check->points : 0;
+        totals.any_error |= report->status == ERROR;
     }
-    if (show_progress)
-        fprintf(stderr, "\r\033[K");
-    free(statuses);
     return totals;
 }
 
@@ -113,11 +226,19 @@ int run_checks(const char *lab, const char *json_file, bool show_progress)
 {
     signal(SIGINT, SIG_IGN); /* the supervisor handles it, and kills this process */
     clear_environment();
+    outcomes = mmap(NULL, (size_t)(count_checks() + 1) * sizeof *outcomes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (outcomes == MAP_FAILED) {
+        perror("grade: mmap");
+        return 3;
+    }
     json_t *results = json_array();
     const char *fault = machine_problem();
     struct totals totals = {.max = 100, .any_error = true};
-    if (fault == NULL)
-        totals = run_selected(lab, show_progress, results);
+    if (fault == NULL) {
+        run_selected(lab, show_progress);
+        totals = add_results(results);
+    }
     json_t *all = json_pack("{ss so si ss}", "lab", lab, "score",
                             totals.any_error ? json_null() : json_integer(totals.score), "max",
                             totals.max, "verdict", totals.any_error ? "error" : "graded");

@@ -1,11 +1,12 @@
 /*
- *   this process --- the supervisor --- the worker --- a check --- the server --- its children
+ *   this process --- the supervisor --- the worker --- a check's process --- libcheck's ---
+ *       the server --- its children
  *
  * Each of these processes dies with its parent (PR_SET_PDEATHSIG), except the server's children.
- * They are reparented to the supervisor, which is a subreaper and kills whatever is reparented to
- * it. The supervisor has a session of its own, so a signal to the terminal's process group does not
- * reach it. If the supervisor itself is killed, this process, a subreaper too, does the same. See
- * prctl(2).
+ * They are reparented to the check's process, a subreaper, which kills them when the check ends, or
+ * to the supervisor, a subreaper too, which kills whatever is reparented to it. The supervisor has
+ * a session of its own, so a signal to the terminal's process group does not reach it. If the
+ * supervisor itself is killed, this process, a subreaper too, does the same. See prctl(2).
  */
 #include "core/supervisor.h"
 #include "core/procfs.h"
