@@ -131,7 +131,7 @@ has_no() {
     mutant lab08-coroutines not-resumed-when-writable
     evidence_of short_sends lab08-coroutines
     has_line "threads 2 to 3 of 3, each: in epoll_wait(an epoll instance): $(place worker_main epoll_wait)"
-    has_line "suspended in $(place suspend switch_context), called from $(place wait_until suspend), called from $(place co_send wait_until), called from $(place send_all co_send), called from $(place serve_client send_all), called from $(place coroutine_main serve_client)"
+    has_line "a coroutine (client A): suspended in $(place suspend switch_context), called from $(place wait_until suspend), called from $(place co_send wait_until), called from $(place send_all co_send), called from $(place serve_client send_all), called from $(place coroutine_main serve_client)"
 }
 
 @test "where coroutines of ucontext(3) are suspended" {

@@ -93,7 +93,7 @@ static void add_task_lines(struct server *s)
 /* A line for each place where coroutines are suspended, with their number. */
 static void add_coroutine_lines(struct server *s)
 {
-    enum { MAX_LINES = 6 };
+    enum { MAX_LINES = 6, MAX_NAMES = 4 };
     static bool included[MAX_COROUTINES];
     const struct task *tasks;
     int n = read_all_tasks(s->pid, &tasks), lines = 0;
@@ -101,19 +101,29 @@ static void add_coroutine_lines(struct server *s)
     memset(included, 0, sizeof included);
     for (int i = 0; i < n && lines < MAX_LINES; i++) {
         const char *place = place_of_coroutine(i);
-        int alike = 0;
+        char names[200] = "";
+        int alike = 0, named = 0;
         for (int j = i; j < n; j++)
             if (!included[j] && strcmp(place_of_coroutine(j), place) == 0) {
+                const char *client = client_of_coroutine(j);
                 included[j] = true;
                 alike++;
+                if (client != NULL && named < MAX_NAMES)
+                    snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                             named > 0 ? ", " : "", client);
+                named += client != NULL;
             }
+        bool all_named = named == alike && named <= MAX_NAMES;
+        const char *begin = all_named ? " (" : "", *end = all_named ? ")" : "";
+        if (!all_named)
+            *names = '\0';
         if (alike == 0 || *place == '\0')
             continue;
         lines++;
         if (alike == 1)
-            evidence("a coroutine: suspended in %s", place);
+            evidence("a coroutine%s%s%s: suspended in %s", begin, names, end, place);
         else
-            evidence("%d coroutines, each: suspended in %s", alike, place);
+            evidence("%d coroutines%s%s%s, each: suspended in %s", alike, begin, names, end, place);
     }
 }
 

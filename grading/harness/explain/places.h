@@ -18,6 +18,8 @@ const char *place_of_task(int which);
 /* The same for the coroutines of a server whose threads are these; returns how many there are. */
 int find_coroutine_places(struct server *s, const struct task *tasks, int count);
 const char *place_of_coroutine(int which);
+/* The client that a coroutine serves, as far as its descriptors show, or NULL. */
+const char *client_of_coroutine(int which);
 
 /* The same for where a signal killed the server's first process (which: 0), or another one of its
  * processes (1 to MAX_CRASHES - 1); "" if it was none of these signals: SIGSEGV, SIGBUS, SIGILL,

@@ -1,6 +1,7 @@
 /* A server's debugging information is as untrusted as the server: it may have been made to crash or
  * delay whoever reads it. So it is read in a child process, for a limited time. */
 #include "observe/source_lines.h"
+#include "observe/frame_descriptors.h"
 
 #include <ctype.h>
 #include <dwarf.h>
@@ -33,6 +34,7 @@ struct walk {
     const struct stack *stack;
     char *text; /* the result so far */
     int named, most_named, frames;
+    struct frame_descriptors descriptors;
 };
 
 /* ---- the program's files -----------------------------------------------------------------------
@@ -183,7 +185,7 @@ static bool call_place(Dwarf_Die *unit, Dwarf_Die *inlined, const char **file, i
 }
 
 /* The functions at this address. Those that a header of the system has inlined are left out. */
-static void add_functions(struct walk *walk, Dwfl_Module *module, Dwarf_Addr pc)
+static void add_functions(struct walk *walk, Dwfl_Frame *frame, Dwfl_Module *module, Dwarf_Addr pc)
 {
     Dwarf_Addr bias;
     Dwarf_Die *functions, *unit = dwfl_module_addrdie(module, pc, &bias);
@@ -200,6 +202,8 @@ static void add_functions(struct walk *walk, Dwfl_Module *module, Dwarf_Addr pc)
         const char *name = dwarf_diename(&functions[i]);
         if (name != NULL && line > 0 && strcmp(base_name(file), base_name(source)) == 0)
             add_function(walk, name, file, line);
+        if (walk->stack->returned && walk->stack->all_known)
+            add_descriptors(&walk->descriptors, frame, &functions[i], pc - bias);
         if (dwarf_tag(&functions[i]) == DW_TAG_subprogram ||
             !call_place(unit, &functions[i], &file, &line))
             break;
@@ -213,13 +217,15 @@ static int visit_frame(Dwfl_Frame *frame, void *argument)
     bool is_activation;
     if (++walk->frames > MAX_FRAMES || !dwfl_frame_pc(frame, &pc, &is_activation))
         return DWARF_CB_ABORT;
+    add_pending_descriptors(&walk->descriptors, frame, read_word, walk);
     pc -= !is_activation || (walk->frames == 1 && walk->stack->returned);
     Dwfl_Module *module = dwfl_addrmodule(dwfl_thread_dwfl(dwfl_frame_thread(frame)), pc);
     const char *path =
         module == NULL ? NULL : dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
     if (path != NULL && is_program(path))
-        add_functions(walk, module, pc);
-    return walk->named >= walk->most_named ? DWARF_CB_ABORT : DWARF_CB_OK;
+        add_functions(walk, frame, module, pc);
+    bool complete = walk->named >= walk->most_named && !walk->stack->returned;
+    return complete ? DWARF_CB_ABORT : DWARF_CB_OK;
 }
 
 /* A call through a pointer that leads nowhere: the caller is where it would have returned to. */
@@ -262,6 +268,8 @@ static void find_all(const struct stack *stacks, int count, struct source_lines 
                              .most_named =
                                  stack.most_functions > 0 ? stack.most_functions : MAX_NAMED};
         dwfl_getthread_frames(dwfl, 1, visit_frame, &walk);
+        lines[i].descriptor_count = walk.descriptors.count;
+        memcpy(lines[i].descriptors, walk.descriptors.values, sizeof lines[i].descriptors);
     }
 }
 

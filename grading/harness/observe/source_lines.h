@@ -4,10 +4,12 @@
 
 #include "observe/stack.h"
 
-enum { SOURCE_LINES_SIZE = 400 };
+enum { SOURCE_LINES_SIZE = 400, MAX_DESCRIPTORS_FOUND = 8 };
 
 struct source_lines {
     char text[SOURCE_LINES_SIZE];
+    /* Of a coroutine: descriptors that its functions were called with. */
+    int descriptors[MAX_DESCRIPTORS_FOUND], descriptor_count;
 };
 
 /* For each stack its innermost functions in the program's own source, as "serve_client,
