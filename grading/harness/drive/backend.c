@@ -187,6 +187,8 @@ void set_backend(enum backend b, enum backend_mode mode)
         [HOLDS] = "holds its answers",
         [HOLDS_HALF] = "sends half of its answer and holds the rest",
         [TRICKLES] = "sends a byte now and then, and never a newline",
+        [HOLDS_THEN_CLOSES] = "holds its answers, and closes as soon as it has sent them",
+        [ANSWERS_AND_CLOSES] = "answers, and closes at once",
         [CLOSES] = "closes when it has received the request",
         [CLOSES_BEFORE_NEWLINE] = "sends its answer without the newline, and closes",
         [REFUSES] = "does not listen",

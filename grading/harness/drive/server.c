@@ -146,7 +146,8 @@ struct ending stop_server(struct server *s, int sig)
     char expected[64];
     snprintf(expected, sizeof expected, "the server ends after SIG%s", sigabbrev_np(sig));
     asked("the server receives SIG%s", sigabbrev_np(sig));
-    kill(s->pid, sig);
+    if (!has_ended(s))
+        kill(s->pid, sig);
     if (s->frozen)
         thaw(s);
     return wait_for_end(s, expected);

@@ -1,0 +1,60 @@
+#include "call_deadlines.h"
+
+#include "core/clock.h"
+#include "search_steps.h"
+#include "steps.h"
+
+#include <stdio.h>
+
+static void wait_seconds(struct server *s, double seconds)
+{
+    struct wait w = begin_wait(s);
+    for (double over = now() + seconds; now() < over && continue_wait(&w);)
+        ;
+}
+
+/* A new call starts every quarter of a second, each before the one before it expires. */
+void expect_timeout_among_new_calls(void)
+{
+    enum { CLIENTS = 16 };
+    static const double PAUSE = 0.25;
+    set_hint("Each call has a second of its own. Calls that start later must not hide one that "
+             "expires: which call in the queue expires first?",
+             "make backends DELAY=9000    # second terminal: make run; third:\n"
+             "for i in $(seq 12); do (echo \"search $i\" | nc -N 127.0.0.1 9000 &)\n"
+             "    sleep 0.25; done           # the first error comes with the fifth");
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    set_backend(USER, HOLDS);
+    for (int i = 0; i < CLIENTS && unread_bytes(clients[0]) == 0; i++) {
+        char line[40];
+        snprintf(line, sizeof line, "search number %d\n", i);
+        send_text(clients[i], line);
+        wait_seconds(s, PAUSE);
+    }
+    if (unread_bytes(clients[0]) == 0)
+        fail_check(s, "\"error: user backend timed out\\n\" for client A after one second",
+                   "nothing after %.0f seconds, while new calls kept starting", CLIENTS * PAUSE);
+    expect_error(clients[0], USER, "timed out");
+    set_hint(NULL, NULL);
+}
+
+void expect_timeout_among_events(void)
+{
+    set_hint("Events were ready all the time. Deadlines must be checked in every round of the "
+             "loop, not only when epoll_wait() reports nothing.",
+             "make run FAULTS=never_drained=1   # second terminal: make backends DELAY=9000\n"
+             "echo more | nc 127.0.0.1 9000 & sleep 1   # third; it never stops\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000    # error: user backend timed out\n"
+             "kill %1");
+    struct server *s = start_server(.backends = true, .faults = "never_drained=1");
+    struct peer *endless = connect_to(s), *p = connect_and_greet(s);
+    set_backend(USER, HOLDS);
+    send_text(endless, "more and more, and never an end\n");
+    greet(p);
+    send_text(p, "search x\n");
+    expect_error(p, USER, "timed out");
+    set_hint(NULL, NULL);
+}
