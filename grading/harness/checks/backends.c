@@ -260,4 +260,5 @@ DEFINE_SHARED_CHECK(
     expect_one_result("late_after_stop=1100");
     expect_timeout_among_new_calls();
     expect_timeout_among_events();
+    expect_failure_after_timeout_of_others();
 }

@@ -50,11 +50,43 @@ void expect_timeout_among_events(void)
              "echo 'search x' | nc -N 127.0.0.1 9000    # error: user backend timed out\n"
              "kill %1");
     struct server *s = start_server(.backends = true, .faults = "never_drained=1");
-    struct peer *endless = connect_to(s), *p = connect_and_greet(s);
+    struct peer *endless = connect_to(s), *p = connect_and_greet(s), *q = connect_and_greet(s);
     set_backend(USER, HOLDS);
     send_text(endless, "more and more, and never an end\n");
     greet(p);
+    greet(q); /* on each thread, if there are two */
     send_text(p, "search x\n");
+    send_text(q, "search y\n");
     expect_error(p, USER, "timed out");
+    expect_error(q, USER, "timed out");
+    set_hint(NULL, NULL);
+}
+
+/* Each pair is served by the same thread, if there are two. */
+void expect_failure_after_timeout_of_others(void)
+{
+    enum { CLIENTS = 4, FIRST = 2 };
+    set_hint("errno was left over from a different call: it is only set by a call that fails, and "
+             "recv() that returns 0 has not failed. \"timed out\" needs a reason of its own.",
+             "make test CHECK=backend_hangs");
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    set_backend(USER, HOLDS);
+    send_text(clients[0], "search first\n");
+    send_text(clients[1], "search first\n");
+    wait_for_calls(s, USER, FIRST);
+    wait_seconds(s, 0.75);
+    set_backend(USER, HOLDS_THEN_CLOSES);
+    set_answer(USER, "", 0);
+    for (int i = FIRST; i < CLIENTS; i++)
+        send_text(clients[i], "search second\n");
+    for (int i = 0; i < FIRST; i++)
+        expect_error(clients[i], USER, "timed out");
+    for (int i = FIRST; i < CLIENTS; i++)
+        release(USER, "second");
+    for (int i = FIRST; i < CLIENTS; i++)
+        expect_error(clients[i], USER, "failed");
     set_hint(NULL, NULL);
 }

@@ -6,5 +6,7 @@
 void expect_timeout_among_new_calls(void);
 /* A call expires while a client never stops sending, so that events are always ready. */
 void expect_timeout_among_events(void);
+/* A backend closes just after the calls of other clients have timed out. */
+void expect_failure_after_timeout_of_others(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* Labs 6 to 8: a client leaves, or the server stops, while searches are in flight. */
 #include "checks/common.h"
+#include "drive/valgrind_leaks.h"
 #include "search_steps.h"
 #include "shared_checks.h"
 #include "steps.h"
@@ -162,4 +163,5 @@ DEFINE_SHARED_CHECK(
     thaw(s);
     wait_for_calls(s, QUERY, 1);
     expect_clean_memory(s);
+    expect_all_freed(s);
 }
