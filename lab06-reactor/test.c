@@ -6,7 +6,6 @@
 #include "harness.h"
 
 #include <stdio.h>
-#include <string.h>
 
 TRUSTS_SHORT_COUNTS
 SEARCHES
@@ -116,30 +115,6 @@ static void search_with_spurious_wakeups(void)
     set_hint(NULL, NULL);
 }
 
-/* The loop drains the eventfd only when one more result has been added. */
-static void finish_while_results_are_taken(void)
-{
-    set_hint("A result was added after you took the results, and before you drained the eventfd: "
-             "its notification is gone. Drain the eventfd first, then take all results.",
-             "make run FAULTS=late_drain=2    # second terminal: make backends DELAY=300; third:\n"
-             "for i in 1 2; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait");
-    struct server *s = start_server(.backends = true, .faults = "late_drain=2");
-    struct peer *a = connect_to(s), *b = connect_to(s);
-    set_backend(STOCK, HOLDS);
-    send_text(a, "search one\n");
-    send_text(b, "search two\n");
-    wait_for_calls(s, STOCK, 2);
-    release(STOCK, "one user query");
-    struct wait w = begin_wait(s);
-    while (unread_bytes(a) == 0 && strstr(standard_error_of(s), "a wakeup is not read") == NULL &&
-           continue_wait(&w))
-        ;
-    release(STOCK, "two user query");
-    receive_text(a, "one user query stock\n");
-    receive_text(b, "two user query stock\n");
-    set_hint(NULL, NULL);
-}
-
 CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
       .needs = "workers_share",
       .hint = "Put a search that finds all workers busy into an unbounded queue. A worker that has "
@@ -172,7 +147,6 @@ CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
         receive_text(clients[i], text);
     }
     search_with_spurious_wakeups();
-    finish_while_results_are_taken();
 }
 
 SHARED_CHECK(backend_down, 4, "reports which backend has failed, and continues")

@@ -27,6 +27,7 @@
 #include "drive/server_process.h"
 #include "drive/server_state.h"
 #include "drive/valgrind.h"
+#include "drive/valgrind_stacks.h"
 #include "drive/wait_loop.h"
 #include "explain/evidence.h"
 

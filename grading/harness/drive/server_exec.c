@@ -1,5 +1,6 @@
 #include "drive/server_exec.h"
 #include "core/sandbox.h"
+#include "drive/valgrind_stacks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,6 +111,9 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     snprintf(suppressions, sizeof suppressions, "--suppressions=%s", helgrind_suppressions);
     if (options->tool == HELGRIND)
         argv[n++] = suppressions;
+    const char *option = options->tool != PLAIN ? stack_option(server_program) : NULL;
+    if (option != NULL)
+        argv[n++] = option;
     argv[n++] = server_program;
     for (const char *const *a = options->argv; *a != NULL && n < MAX_ARGUMENTS - 1; a++)
         argv[n++] = *a;
