@@ -8,6 +8,7 @@
 #include "core/sandbox.h"
 #include "core/supervisor.h"
 #include "drive/server_exec.h"
+#include "drive/thread_sanitizer.h"
 #include "explain/evidence.h"
 
 #include <getopt.h>
@@ -75,7 +76,7 @@ static int grade(void)
 
 int main(int argc, char **argv)
 {
-    static const char *visible_files[5];
+    static const char *visible_files[6];
     evidence_hook = add_thread_evidence;
     if (!parse_options(argc, argv))
         return 2;
@@ -88,6 +89,8 @@ int main(int argc, char **argv)
     visible_files[1] = faults_library;
     visible_files[2] = pipe_order_library;
     visible_files[3] = helgrind_suppressions;
+    find_sanitized_program(server_program);
+    visible_files[4] = sanitized_program;
     if (sandbox_arguments != NULL)
         use_sandbox(sandbox_arguments, visible_files);
     raise_descriptor_limit();

@@ -42,6 +42,7 @@ static void send_request_in_pieces(void)
              "(printf 'search '; head -c 4000 /dev/zero | tr '\\0' x; echo) |\n"
              "    nc -N 127.0.0.1 9000 | wc -c   # 4018");
     struct server *s = start_server(.backends = true, .faults = "small_buffers");
+    shrink_backend_buffers();
     struct peer *p = connect_to(s);
     char *words = line_of('x', WORDS - 1);
     words[WORDS - 1] = '\0';

@@ -55,6 +55,7 @@ void expect_timeout_among_events(void)
     send_text(endless, "more and more, and never an end\n");
     greet(p);
     greet(q); /* on each thread, if there are two */
+    send_text(endless, "more\n"); /* it is never received, so there is always an event */
     send_text(p, "search x\n");
     send_text(q, "search y\n");
     expect_error(p, USER, "timed out");

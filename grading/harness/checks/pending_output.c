@@ -43,7 +43,7 @@ static void search_for(struct slow_client *c, size_t answer_size)
 /* What is not yet acknowledged counts twice, for a moment. */
 static bool has_pending_output(struct slow_client *c)
 {
-    static const double SECONDS = 0.1;
+    static const double SECONDS = 0.5;
     struct wait w = begin_wait(c->server);
     for (double over = now() + SECONDS; now() < over; continue_wait(&w))
         if (sent_to(c->server, c->peer).most < c->size)

@@ -209,3 +209,10 @@ void set_answer(enum backend b, const void *text, size_t size)
     asked("the %s backend answers with %zu bytes%s: %s", names[b], size,
           newline ? "" : " and no newline", quoted(text, size, 0));
 }
+
+/* Accepted sockets inherit the size. */
+void shrink_backend_buffers(void)
+{
+    for (int b = 0; b < BACKENDS; b++)
+        setsockopt(backends[b].listener.fd, SOL_SOCKET, SO_RCVBUF, &(int){1}, sizeof(int));
+}

@@ -26,6 +26,8 @@ static void check_exec(struct server *s)
     const char *fatal = strstr(s->err.text, "harness: cannot run");
     if (fatal == NULL && s->valgrind)
         fatal = strstr(s->err.text, "valgrind: ");
+    if (fatal == NULL && s->valgrind)
+        fatal = strstr(s->err.text, "FATAL: ThreadSanitizer");
     if (fatal != NULL)
         grader_error("%.*s", (int)strcspn(fatal, "\n"), fatal);
 }
@@ -67,8 +69,10 @@ static void wait_until_it_listens(struct server *s)
 
 static void report_start(const struct server_options *options)
 {
-    static const char *const tools[] = {
-        [PLAIN] = "", [MEMCHECK] = " under memcheck", [HELGRIND] = " under helgrind"};
+    static const char *const tools[] = {[PLAIN] = "",
+                                        [MEMCHECK] = " under memcheck",
+                                        [HELGRIND] = " under helgrind",
+                                        [THREAD_SANITIZER] = ", built with ThreadSanitizer,"};
     char line[300] = "./server", table[60] = "";
     for (const char *const *a = options->argv; *a != NULL; a++)
         snprintf(line + strlen(line), sizeof line - strlen(line), " %s", **a != '\0' ? *a : "''");

@@ -1,5 +1,6 @@
 #include "drive/server_exec.h"
 #include "core/sandbox.h"
+#include "drive/thread_sanitizer.h"
 #include "drive/valgrind_stacks.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -67,7 +69,8 @@ static void set_up_environment(const struct server_options *options)
     unsetenv("VALGRIND_OPTS");
     /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
     bool use_faults = options->faults != NULL || options->tool != HELGRIND;
-    setenv("LD_PRELOAD", use_faults ? faults_library : pipe_order_library, 1);
+    if (options->tool != THREAD_SANITIZER) /* which intercepts the same calls */
+        setenv("LD_PRELOAD", use_faults ? faults_library : pipe_order_library, 1);
     if (options->faults != NULL)
         setenv("FAULTS", options->faults, 1);
 }
@@ -89,7 +92,7 @@ static const char *const memcheck[] = {"valgrind",
 static const char *const helgrind[] = {"valgrind",   "--tool=helgrind",  "--vgdb=no",
                                        "--log-fd=2", "--num-callers=40", NULL};
 static const char *const *const tools[] = {
-    [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind};
+    [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind, [THREAD_SANITIZER] = plain};
 
 _Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err)
 {
@@ -105,16 +108,18 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_DFL);
     set_up_environment(options);
+    if (options->tool == THREAD_SANITIZER) /* it refuses to run with too much of it */
+        personality(ADDR_NO_RANDOMIZE);
     for (const char *const *a = tools[options->tool]; *a != NULL; a++)
         argv[n++] = *a;
     char suppressions[4096];
     snprintf(suppressions, sizeof suppressions, "--suppressions=%s", helgrind_suppressions);
     if (options->tool == HELGRIND)
         argv[n++] = suppressions;
-    const char *option = options->tool != PLAIN ? stack_option(server_program) : NULL;
+    const char *option = *tools[options->tool] != NULL ? stack_option(server_program) : NULL;
     if (option != NULL)
         argv[n++] = option;
-    argv[n++] = server_program;
+    argv[n++] = options->tool == THREAD_SANITIZER ? sanitized_program : server_program;
     for (const char *const *a = options->argv; *a != NULL && n < MAX_ARGUMENTS - 1; a++)
         argv[n++] = *a;
     execvp(argv[0], (char *const *)argv);

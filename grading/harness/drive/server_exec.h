@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum tool { PLAIN, MEMCHECK, HELGRIND };
+enum tool { PLAIN, MEMCHECK, HELGRIND, THREAD_SANITIZER };
 
 struct server_options {
     char unused;             /* lets start_server() have no arguments */
