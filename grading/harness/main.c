@@ -8,7 +8,6 @@
 #include "core/sandbox.h"
 #include "core/supervisor.h"
 #include "drive/server_exec.h"
-#include "drive/thread_sanitizer.h"
 #include "explain/evidence.h"
 
 #include <getopt.h>
@@ -89,7 +88,7 @@ int main(int argc, char **argv)
     visible_files[1] = faults_library;
     visible_files[2] = pipe_order_library;
     visible_files[3] = helgrind_suppressions;
-    find_sanitized_program(server_program);
+    find_sanitized_program();
     visible_files[4] = sanitized_program;
     if (sandbox_arguments != NULL)
         use_sandbox(sandbox_arguments, visible_files);

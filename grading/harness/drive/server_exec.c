@@ -1,6 +1,5 @@
 #include "drive/server_exec.h"
 #include "core/sandbox.h"
-#include "drive/thread_sanitizer.h"
 #include "drive/valgrind_stacks.h"
 
 #include <errno.h>
@@ -13,7 +12,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-const char *server_program, *faults_library, *pipe_order_library, *helgrind_suppressions;
+const char *server_program, *sanitized_program, *faults_library, *pipe_order_library,
+    *helgrind_suppressions;
 bool without_valgrind;
 
 static struct rlimit descriptors_given;
@@ -33,6 +33,13 @@ void find_companions(const char *library)
 {
     pipe_order_library = beside(library, "pipe_order.so");
     helgrind_suppressions = beside(library, "helgrind.supp");
+}
+
+void find_sanitized_program(void)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s-tsan", server_program);
+    sanitized_program = access(path, X_OK) == 0 ? path : NULL;
 }
 
 void raise_descriptor_limit(void)

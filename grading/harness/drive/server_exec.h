@@ -25,7 +25,12 @@ struct server_options {
 extern const char *server_program; /* the path of the server under test */
 extern const char *faults_library; /* the path of faults.so */
 extern const char *pipe_order_library, *helgrind_suppressions; /* beside it */
+/* The same server built with ThreadSanitizer, or NULL: one without atomics does not need it. */
+extern const char *sanitized_program;
 extern bool without_valgrind; /* the server was built with sanitizers instead */
+
+/* Finds the one that is built with ThreadSanitizer beside the server. */
+void find_sanitized_program(void);
 
 /* Finds the two files beside faults.so that servers under helgrind need. */
 void find_companions(const char *library);

@@ -2,18 +2,7 @@
 #include "core/report.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-const char *sanitized_program;
-
-void find_sanitized_program(const char *server)
-{
-    static char path[4096];
-    snprintf(path, sizeof path, "%s-tsan", server);
-    sanitized_program = access(path, X_OK) == 0 ? path : NULL;
-}
 
 bool is_second_opinion_needed(struct server *s)
 {

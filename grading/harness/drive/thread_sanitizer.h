@@ -5,10 +5,6 @@
 
 #include "drive/server.h"
 
-/* The same server built with ThreadSanitizer, or NULL: a server without atomics needs none. */
-extern const char *sanitized_program;
-void find_sanitized_program(const char *server);
-
 /* Stops a server started with .tool = HELGRIND. Has helgrind reported a data race, and is there a
  * server to be started with .tool = THREAD_SANITIZER? */
 bool is_second_opinion_needed(struct server *s);
