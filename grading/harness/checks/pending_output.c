@@ -1,10 +1,11 @@
 #include "pending_output.h"
 
-#include "core/clock.h"
 #include "search_steps.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { LINES = 4 };
 
 /* A client whose every answer is expected only when it reads at last. */
 struct slow_client {
@@ -40,25 +41,22 @@ static void search_for(struct slow_client *c, size_t answer_size)
     expect_searches_finished(c->server);
 }
 
-/* What is not yet acknowledged counts twice, for a moment. */
-static bool has_pending_output(struct slow_client *c)
-{
-    static const double SECONDS = 0.5;
-    struct wait w = begin_wait(c->server);
-    for (double over = now() + SECONDS; now() < over; continue_wait(&w))
-        if (sent_to(c->server, c->peer).most < c->size)
-            return true;
-    return false;
-}
-
-/* Answers until one waits in the server, in a buffer that was empty before. */
+/* Lines of 4096 bytes that the server receives at once: more than the smallest socket buffers take
+ * back, so that a part of the last ones must wait, in a buffer that was empty before. */
 static struct slow_client begin_to_pend(struct server *s)
 {
-    enum { MOST = 64 }; /* more than the smallest socket buffers hold */
     struct slow_client c = {.server = s, .peer = connect_small(s), .letter = 'a'};
     stop_reading(c.peer);
-    for (int i = 0; i < MOST && !has_pending_output(&c); i++)
-        search_for(&c, MAX_LINE);
+    wait_asleep(s);
+    freeze(s);
+    for (int i = 0; i < LINES; i++) {
+        char *line = line_of((char)('0' + i), MAX_LINE - 1);
+        send_bytes(c.peer, line, MAX_LINE);
+        expect_later(&c, line, MAX_LINE);
+        free(line);
+    }
+    thaw(s);
+    wait_asleep(s);
     return c;
 }
 
@@ -69,21 +67,21 @@ static void receive_at_last(struct slow_client *c)
     free(c->expected);
 }
 
-/* The sizes are those for an output buffer of 64 KiB, with one answer of 4096 bytes in it: the most
- * that may be in it when another answer of 4097 is appended, and one byte more. */
+/* The sizes are those for an output buffer of 64 KiB, which holds sixteen times 4096 bytes. */
 void answer_behind_pending_output(struct server *s)
 {
     enum { LONGEST = MAX_LINE + 1, FULL = 64 * 1024 / MAX_LINE };
     set_hint("An answer must fit behind the output that is still pending. Answer a line only when "
              "there is room for the longest answer, 4,097 bytes, whatever kind of line it is.",
-             "make && valgrind ./server 9000 9001 9002 9003\n"
+             "make && FAULTS=small_buffers LD_PRELOAD=../grading/.build/faults.so \\\n"
+             "    valgrind ./server 9000 9001 9002 9003\n"
              "# second terminal: make backends; third:\n"
-             "(for i in $(seq 1000); do\n"
+             "(for i in $(seq 80); do\n"
              "    echo \"search $(head -c 4000 /dev/zero | tr '\\0' x)\"; done\n"
              "    head -c 5000 /dev/zero | tr '\\0' x; sleep 9) |\n"
              "    nc 127.0.0.1 9000 | sleep 9");
     struct slow_client c = begin_to_pend(s);
-    for (int i = 1; i < FULL - 1; i++)
+    for (int i = LINES; i < FULL - 1; i++)
         search_for(&c, MAX_LINE);
     search_for(&c, LONGEST); /* 4,096 bytes are left */
     search_for(&c, LONGEST);
@@ -91,7 +89,7 @@ void answer_behind_pending_output(struct server *s)
 
     static const char too_long[] = "error: line too long\n";
     c = begin_to_pend(s);
-    for (int i = 1; i < FULL - 2; i++)
+    for (int i = LINES; i < FULL - 2; i++)
         search_for(&c, MAX_LINE);
     search_for(&c, MAX_LINE - 1);
     search_for(&c, LONGEST); /* no byte is left */

@@ -17,6 +17,8 @@
  *                  the Nth accept. While blocked it stays pending until a call unblocks it.
  *   late_after_stop=N  after a stop (SIGSTOP, SIGCONT), the first select, poll or epoll_wait that
  *                  finds something ready returns N milliseconds late, as on a busy machine
+ *   pause_after_stop=N  after a stop, the next such call begins N milliseconds late: what becomes
+ *                  ready meanwhile, it finds in one batch
  *   small_buffers  each accepted socket has the smallest possible send buffer, and so has each that
  *                  is created after the first accept, to call a backend
  *   big_receive    each accepted socket has a large receive buffer from the beginning
@@ -56,7 +58,7 @@ static size_t short_send, short_recv;
 static int eintr;
 int fork_fails, thread_fails, late_threads, spurious_wakeup, late_drain;
 static int term_before_accept, term_after_accept, term_before_wait, never_drained;
-static int late_after_stop, term_after_recv;
+static int late_after_stop, pause_after_stop, term_after_recv;
 int socket_fails, accept_fails;
 bool small_buffers;
 static bool strict_close, big_receive;
@@ -70,12 +72,13 @@ static size_t setting(const char *name)
     return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
-static const char *const names[] = {
-    "short_send",        "short_recv",       "eintr",           "fork_fails",
-    "thread_fails",      "late_threads",     "spurious_wakeup", "term_before_accept",
-    "term_after_accept", "term_before_wait", "late_after_stop", "small_buffers",
-    "big_receive",       "strict_close",     "never_drained",   "late_drain",
-    "socket_fails",      "accept_fails",     "term_after_recv", NULL};
+static const char *const names[] = {"short_send",       "short_recv",         "eintr",
+                                    "fork_fails",       "thread_fails",       "late_threads",
+                                    "spurious_wakeup",  "term_before_accept", "term_after_accept",
+                                    "term_before_wait", "late_after_stop",    "small_buffers",
+                                    "big_receive",      "strict_close",       "never_drained",
+                                    "late_drain",       "socket_fails",       "accept_fails",
+                                    "term_after_recv",  "pause_after_stop",   NULL};
 
 /* A misspelt name would be a fault that never happens. */
 static void refuse_unknown(const char *faults)
@@ -112,6 +115,7 @@ __attribute__((constructor)) static void begin(void)
     term_after_accept = (int)setting("term_after_accept=");
     term_before_wait = (int)setting("term_before_wait=");
     late_after_stop = (int)setting("late_after_stop=");
+    pause_after_stop = (int)setting("pause_after_stop=");
     never_drained = (int)setting("never_drained=");
     late_drain = (int)setting("late_drain=");
     socket_fails = (int)setting("socket_fails=");
@@ -202,8 +206,19 @@ static int count_accept(int fd)
     return fd;
 }
 
+static _Thread_local bool stopped; /* a stop has made a call that waits fail with EINTR */
+
+static void sleep_milliseconds(int n)
+{
+    nanosleep(&(struct timespec){.tv_sec = n / 1000, .tv_nsec = n % 1000 * 1000000L}, NULL);
+}
+
 static bool interrupted_wait(atomic_int *calls)
 {
+    if (pause_after_stop != 0 && stopped) {
+        stopped = false;
+        sleep_milliseconds(pause_after_stop);
+    }
     if (interrupted(calls))
         return true;
     if (term_before_wait != 0 && accepted >= term_before_wait) {
@@ -216,15 +231,12 @@ static bool interrupted_wait(atomic_int *calls)
 /* What a call that waits returns. A stop makes it fail with EINTR; the next one may be late. */
 static int late(int result)
 {
-    static _Thread_local bool stopped;
     int saved = errno;
-    if (late_after_stop != 0 && result == -1 && errno == EINTR)
+    if (result == -1 && errno == EINTR)
         stopped = true;
-    if (stopped && result > 0) {
+    if (late_after_stop != 0 && stopped && result > 0) {
         stopped = false;
-        nanosleep(&(struct timespec){.tv_sec = late_after_stop / 1000,
-                                     .tv_nsec = late_after_stop % 1000 * 1000000L},
-                  NULL);
+        sleep_milliseconds(late_after_stop);
     }
     errno = saved;
     return result;
