@@ -5,7 +5,7 @@
 #include "drive/server_process.h"
 
 /* Searches, then a search or a line that is too long, whose answer does not fit behind the pending
- * output; when the client reads again, it must receive everything. */
+ * output. A client that reads again must receive all answers to its searches. */
 void answer_behind_pending_output(struct server *s);
 
 #endif
