@@ -24,6 +24,10 @@ server: FORCE
 	@[ -e "$(SOURCE)" ] || { echo "There is no file $(SOURCE) in this directory." >&2; exit 1; }
 	@$(CC) $(CFLAGS) -o server "$(SOURCE)"
 
+# The same, built with ThreadSanitizer: the second opinion of grading/grade on a data race.
+server-tsan: FORCE
+	@$(CC) $(CFLAGS) -fsanitize=thread -o server-tsan "$(SOURCE)"
+
 run: server
 	@$(if $(FAULTS),mkdir -p $(GRADING).build && \
 	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
@@ -70,7 +74,7 @@ reset:
 	*) echo "Nothing changed." ;; esac
 
 clean:
-	@rm -f server
+	@rm -f server server-tsan
 
 help:
 	@echo "make                    build ./server from server.c"

@@ -27,7 +27,9 @@
 #include "drive/server.h"
 #include "drive/server_process.h"
 #include "drive/server_state.h"
+#include "drive/thread_sanitizer.h"
 #include "drive/valgrind.h"
+#include "drive/valgrind_stacks.h"
 #include "drive/wait_loop.h"
 #include "explain/evidence.h"
 

@@ -75,7 +75,7 @@ static int grade(void)
 
 int main(int argc, char **argv)
 {
-    static const char *visible_files[7];
+    static const char *visible_files[8];
     evidence_hook = add_thread_evidence;
     if (!parse_options(argc, argv))
         return 2;
@@ -90,6 +90,8 @@ int main(int argc, char **argv)
     visible_files[3] = helgrind_suppressions;
     visible_files[4] = call_recorder_library;
     visible_files[5] = crash_recorder_library;
+    find_sanitized_program();
+    visible_files[6] = sanitized_program;
     if (sandbox_arguments != NULL)
         use_sandbox(sandbox_arguments, visible_files);
     raise_descriptor_limit();

@@ -1,10 +1,53 @@
 /* Labs 6 to 8: backends that fail, hang, or answer in pieces. */
+#include "call_deadlines.h"
 #include "search_steps.h"
 #include "shared_checks.h"
 
 #include "core/clock.h"
 
 #include <stdio.h>
+
+/* The answer and FIN are both there when the server looks. */
+static void answer_and_close_at_once(struct server *s, struct peer *a)
+{
+    static const char *const requests[] = {"at once", "at once user", "at once user query"};
+    set_hint(
+        "The backend has sent its whole answer and then closed. Receive what has arrived "
+        "before you treat the connection as closed, even if epoll reports both at once.",
+        "(sleep 3; echo yes) | nc -lN 127.0.0.1 9001    # you are the user backend\n"
+        "# in a second terminal: make run; in a third: echo 'search x' | nc -N 127.0.0.1 9000\n"
+        "# error: query backend failed: the user backend has answered");
+    for (enum backend b = USER; b < BACKENDS; b++)
+        set_backend(b, HOLDS_THEN_CLOSES);
+    send_text(a, "search at once\n");
+    for (enum backend b = USER; b < BACKENDS; b++) {
+        wait_for_calls(s, b, 1);
+        wait_asleep(s);
+        freeze(s);
+        release(b, requests[b]);
+        thaw(s);
+    }
+    receive_text(a, answer_to("at once"));
+    for (enum backend b = USER; b < BACKENDS; b++)
+        set_backend(b, ANSWERS);
+}
+
+/* The longest request does not fit into the smallest send buffer. */
+static void send_request_in_pieces(void)
+{
+    enum { WORDS = MAX_LINE - 16 }; /* " user query stock" is 17 bytes, and the limit is 4096 */
+    set_hint("send() took only a part of the request to the backend. Send the rest, from where it "
+             "stopped, until all of it is sent.",
+             "make run FAULTS=small_buffers   # second terminal: make backends; third:\n"
+             "(printf 'search '; head -c 4000 /dev/zero | tr '\\0' x; echo) |\n"
+             "    nc -N 127.0.0.1 9000 | wc -c   # 4018");
+    struct server *s = start_server(.backends = true, .faults = "small_buffers");
+    shrink_backend_buffers();
+    struct peer *p = connect_to(s);
+    char *words = line_of('x', WORDS - 1);
+    words[WORDS - 1] = '\0';
+    expect_search(p, words);
+}
 
 DEFINE_SHARED_CHECK(
     backend_in_pieces, .needs = "search",
@@ -26,6 +69,23 @@ DEFINE_SHARED_CHECK(
     expect_search(a, "and more");
     send_text(a, "hello\n");
     receive_text(a, "hello\n");
+
+    set_hint("The longest answer has 4,096 bytes and a newline, which may arrive on its own: "
+             "without it the answer is not yet too long.",
+             "(head -c 4096 /dev/zero | tr '\\0' x; sleep 0.5; echo) |\n"
+             "    nc -lN 127.0.0.1 9003   # you are the stock backend\n"
+             "# second terminal: make backends BACKENDS='9001 9002'; third: make run\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000 | wc -c    # 4097");
+    set_backend(USER, ANSWERS);
+    set_backend(QUERY, ANSWERS);
+    set_backend(STOCK, IN_PIECES);
+    char *longest = line_of('x', MAX_LINE);
+    set_answer(STOCK, longest, MAX_LINE + 1);
+    send_text(a, "search the longest answer\n");
+    receive_text(a, longest);
+    answer_and_close_at_once(s, a);
+    send_request_in_pieces();
+    set_hint(NULL, NULL);
 }
 
 static void set_hint_for(enum backend_mode mode)
@@ -314,4 +374,7 @@ DEFINE_SHARED_CHECK(
         return; /* no loop handles answers and deadlines */
     expect_one_result(NULL);
     expect_one_result("late_after_stop=1100");
+    expect_timeout_among_new_calls();
+    expect_timeout_among_events();
+    expect_failure_after_timeout_of_others();
 }

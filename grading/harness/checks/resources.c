@@ -1,5 +1,6 @@
 /* What a server must give back, and what it may run out of: descriptors, memory. */
 #include "checks/common.h"
+#include "memory_steps.h"
 #include "shared_checks.h"
 #include "steps.h"
 
@@ -156,4 +157,6 @@ DEFINE_SHARED_CHECK(
     if (searches)
         search_with_and_without_stock(s, c);
     expect_clean_memory(s);
+    if (trusts_short_counts)
+        expect_clean_memory_in_rare_cases();
 }

@@ -5,6 +5,7 @@
 #include "steps.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void search_with_any_words(struct server *s)
 {
@@ -75,6 +76,30 @@ static void search_at_the_limits(struct server *s)
     receive_bytes(d, back, sizeof back - 1);
 }
 
+/* The loop drains the eventfd only when one more result has been added. */
+static void finish_while_results_are_taken(void)
+{
+    set_hint("A result was added after you took the results, and before you drained the eventfd: "
+             "its notification is gone. Drain the eventfd first, then take all results.",
+             "make run FAULTS=late_drain=2    # second terminal: make backends DELAY=300; third:\n"
+             "for i in 1 2; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait");
+    struct server *s = start_server(.backends = true, .faults = "late_drain=2");
+    struct peer *a = connect_to(s), *b = connect_to(s);
+    set_backend(STOCK, HOLDS);
+    send_text(a, "search one\n");
+    send_text(b, "search two\n");
+    wait_for_calls(s, STOCK, 2);
+    release(STOCK, "one user query");
+    struct wait w = begin_wait(s);
+    while (unread_bytes(a) == 0 && strstr(standard_error_of(s), "a wakeup is not read") == NULL &&
+           continue_wait(&w))
+        ;
+    release(STOCK, "two user query");
+    receive_text(a, "one user query stock\n");
+    receive_text(b, "two user query stock\n");
+    set_hint(NULL, NULL);
+}
+
 DEFINE_SHARED_CHECK(
     search, .needs = "lines",
     .hint = "Send the words to the user backend, its answer to query, query's answer to stock, and "
@@ -104,6 +129,8 @@ DEFINE_SHARED_CHECK(
     s = start_server(.backends = true);
     search_with_any_words(s);
     search_at_the_limits(s);
+    if (workers_block)
+        finish_while_results_are_taken();
 }
 
 static void expect_silence(struct server *s, struct peer *a, const char *expected)

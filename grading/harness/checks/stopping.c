@@ -129,6 +129,28 @@ static void stop_at_worst_moments(bool has_loop)
     set_hint(NULL, NULL);
 }
 
+/* What is always ready to be received must not keep the server from ending. */
+static void stop_while_flooded(void)
+{
+    set_hint("A client never stops sending, so there is always something to receive. Shutting down "
+             "must end that, too: check for it before you receive.",
+             "make run FAULTS=never_drained=1    # and in a second terminal:\n"
+             "echo more | nc 127.0.0.1 9000 >/dev/null   # Ctrl-C in the first terminal");
+    struct server *s = start_server(.faults = "never_drained=1");
+    struct peer *endless = connect_to(s), *others[2] = {connect_to(s), connect_to(s)};
+    send_text(endless, "more and more, and never an end\n");
+    struct wait w = begin_wait(s);
+    for (int i = 0; i < 2; i++) {
+        send_text(others[i], "and I?\n");
+        while (unread_bytes(others[i]) == 0)
+            if (!continue_wait(&w)) /* no_starvation reports it */
+                return;
+    }
+    send_text(endless, "more\n"); /* it is never received, so there is always an event */
+    expect_summary_line(s, stop_server(s, SIGTERM), 3, ANY_BYTES);
+    set_hint(NULL, NULL);
+}
+
 static void stop_with_several_clients(void)
 {
     enum { CLIENTS = 5 };
@@ -170,4 +192,6 @@ DEFINE_SHARED_CHECK(
     stop_at_worst_moments(has_loop);
     if (!one_at_a_time)
         stop_with_several_clients();
+    if (searches)
+        stop_while_flooded();
 }

@@ -1,5 +1,6 @@
 /* Labs 6 to 8: a client leaves, or the server stops, while searches are in flight. */
 #include "checks/common.h"
+#include "drive/valgrind_leaks.h"
 #include "search_steps.h"
 #include "shared_checks.h"
 #include "steps.h"
@@ -104,6 +105,33 @@ static void expect_idle_after_leaving(struct server *s, uint64_t echo)
     set_hint(NULL, NULL);
 }
 
+/* A worker's result and its client's reset are in one batch, in this order: handling the first
+ * closes the client. */
+static void leave_in_the_batch_of_the_result(void)
+{
+    set_hint("The result and the client's reset were in one batch of events. Handling the first "
+             "closed the client, and the second still points to it: free clients only after the "
+             "batch.",
+             "make test CHECK=client_leaves_early");
+    struct server *s =
+        start_server(.backends = true, .tool = MEMCHECK, .faults = "pause_after_stop=1500");
+    struct peer *a = connect_to(s), *other = connect_and_greet(s);
+    set_backend(STOCK, HOLDS);
+    send_text(a, "search and leave\n");
+    send_fin(a);
+    wait_for_calls(s, STOCK, 1);
+    wait_asleep(s);
+    freeze(s);
+    release(STOCK, "and leave user query");
+    thaw(s);
+    expect_no_calls_open(s, STOCK);
+    wait_asleep(s);
+    reset(a);
+    greet(other);
+    expect_clean_memory(s);
+    set_hint(NULL, NULL);
+}
+
 DEFINE_SHARED_CHECK(
     client_leaves_early, .needs = "memory in_order backend_down",
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
@@ -129,6 +157,8 @@ DEFINE_SHARED_CHECK(
     s = start_server(.backends = true, .tool = MEMCHECK);
     leave_in_all_ways(s);
     expect_clean_memory(s);
+    if (workers_block)
+        leave_in_the_batch_of_the_result();
 }
 
 enum { SEARCHERS = 6 };
@@ -173,4 +203,5 @@ DEFINE_SHARED_CHECK(
     thaw(s);
     wait_for_calls(s, QUERY, 1);
     expect_clean_memory(s);
+    expect_all_freed(s);
 }

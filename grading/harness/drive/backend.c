@@ -187,6 +187,8 @@ void set_backend(enum backend b, enum backend_mode mode)
         [HOLDS] = "holds its answers",
         [HOLDS_HALF] = "sends half of its answer and holds the rest",
         [TRICKLES] = "sends a byte now and then, and never a newline",
+        [HOLDS_THEN_CLOSES] = "holds its answers, and closes as soon as it has sent them",
+        [ANSWERS_AND_CLOSES] = "answers, and closes at once",
         [CLOSES] = "closes when it has received the request",
         [CLOSES_BEFORE_NEWLINE] = "sends its answer without the newline, and closes",
         [REFUSES] = "does not listen",
@@ -206,4 +208,11 @@ void set_answer(enum backend b, const void *text, size_t size)
     bool newline = size > 0 && ((const char *)text)[size - 1] == '\n';
     asked("the %s backend answers with %zu bytes%s: %s", names[b], size,
           newline ? "" : " and no newline", quoted(text, size, 0));
+}
+
+/* Accepted sockets inherit the size. */
+void shrink_backend_buffers(void)
+{
+    for (int b = 0; b < BACKENDS; b++)
+        setsockopt(backends[b].listener.fd, SOL_SOCKET, SO_RCVBUF, &(int){1}, sizeof(int));
 }

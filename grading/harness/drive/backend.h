@@ -16,6 +16,10 @@ void set_backend(enum backend b, enum backend_mode mode);
 /* The same, with this text instead of the usual answer, until set_backend(). It is not copied. */
 void set_answer(enum backend b, const void *text, size_t size);
 
+/* From now on their sockets have the smallest receive buffer: with a small send buffer on the other
+ * side (small_buffers), a long request is sent in pieces. */
+void shrink_backend_buffers(void);
+
 /* Connections accepted since the server was started. */
 int calls_at(enum backend b);
 /* The same as a list, the latest first. */

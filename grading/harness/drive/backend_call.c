@@ -29,7 +29,7 @@ bool is_open(const struct call *c)
 
 bool is_held(const struct call *c)
 {
-    return c->mode == HOLDS || c->mode == HOLDS_HALF;
+    return c->mode == HOLDS || c->mode == HOLDS_HALF || c->mode == HOLDS_THEN_CLOSES;
 }
 
 static void close_call(struct call *c)
@@ -63,7 +63,7 @@ static void send_some(struct call *c, size_t most)
         return;
     c->done = true;
     c->next = 0;
-    if (c->mode == CLOSES_BEFORE_NEWLINE || c->mode == TRICKLES)
+    if (c->mode == CLOSES_BEFORE_NEWLINE || c->mode == TRICKLES || c->mode == ANSWERS_AND_CLOSES)
         close_call(c);
 }
 
@@ -205,7 +205,7 @@ void release_call(struct call *c, bool in_time)
 {
     if (in_time)
         check_held_time(c);
-    c->mode = ANSWERS;
+    c->mode = c->mode == HOLDS_THEN_CLOSES ? ANSWERS_AND_CLOSES : ANSWERS;
     send_some(c, c->end - c->start);
     update_call(c);
 }

@@ -14,6 +14,8 @@ enum backend_mode {
     HOLDS,                 /* answers when the check calls release() */
     HOLDS_HALF,            /* the same, but sends half of the answer at once */
     TRICKLES,              /* a byte now and then, and never a newline */
+    HOLDS_THEN_CLOSES,     /* the same, and closes at once when the answer is sent */
+    ANSWERS_AND_CLOSES,    /* ... without holding it */
     CLOSES,                /* closes when it has received the line */
     CLOSES_BEFORE_NEWLINE, /* closes when it has sent all but the newline */
     REFUSES,               /* connect fails */

@@ -105,6 +105,8 @@ void release(enum backend b, const char *words)
             release_call(c, true);
             return;
         }
+        if (c->given_up != 0) /* after its second, so it is not the server's fault */
+            check_held_time(c);
         closed |= !is_open(c);
     }
     snprintf(expected, sizeof expected, "a pending call to the %s backend: %s", backend_name(b),

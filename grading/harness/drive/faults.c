@@ -17,11 +17,19 @@
  *                  the Nth accept. While blocked it stays pending until a call unblocks it.
  *   late_after_stop=N  after a stop (SIGSTOP, SIGCONT), the first select, poll or epoll_wait that
  *                  finds something ready returns N milliseconds late, as on a busy machine
- *   small_buffers  each accepted socket has the smallest possible send buffer
+ *   pause_after_stop=N  after a stop, the next such call begins N milliseconds late: what becomes
+ *                  ready meanwhile, it finds in one batch
+ *   small_buffers  each accepted socket has the smallest possible send buffer, and so has each that
+ *                  is created after the first accept, to call a backend
  *   big_receive    each accepted socket has a large receive buffer from the beginning
  *   strict_close   a close that fails with EBADF is reported on standard error
- *   never_drained=N  the Nth accepted client, after its first bytes, always has more to send: each
- *                  recv is full, and a send takes everything, which goes nowhere
+ *   late_drain=N   the first read of an eventfd or a pipe after the Nth accept waits until there
+ * has been another write to one: faults_wakeup.c socket_fails=N after the first accept, every Nth
+ * socket() fails with EMFILE accept_fails=N the Nth accept that would find a client fails with
+ * ECONNABORTED, as if that client had left; the next one finds it term_after_recv=N  SIGTERM
+ * arrives just after the Nth recv of a client's bytes never_drained=N  the Nth accepted client,
+ * after its first bytes, always has more to send: each recv is full, and a send takes everything,
+ * which goes nowhere
  *
  * read and write are affected on sockets only: pipes, eventfds and signalfds are left alone.
  * EAGAIN is never injected: a server may take it to mean "drained".
@@ -48,10 +56,12 @@
 
 static size_t short_send, short_recv;
 static int eintr;
-int fork_fails, thread_fails, late_threads, spurious_wakeup;
+int fork_fails, thread_fails, late_threads, spurious_wakeup, late_drain;
 static int term_before_accept, term_after_accept, term_before_wait, never_drained;
-static int late_after_stop;
-static bool strict_close, small_buffers, big_receive;
+static int late_after_stop, pause_after_stop, term_after_recv;
+int socket_fails, accept_fails;
+bool small_buffers;
+static bool strict_close, big_receive;
 
 int first_process;
 atomic_int accepted;
@@ -62,11 +72,13 @@ static size_t setting(const char *name)
     return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
-static const char *const names[] = {
-    "short_send",        "short_recv",       "eintr",           "fork_fails",
-    "thread_fails",      "late_threads",     "spurious_wakeup", "term_before_accept",
-    "term_after_accept", "term_before_wait", "late_after_stop", "small_buffers",
-    "big_receive",       "strict_close",     "never_drained",   NULL};
+static const char *const names[] = {"short_send",       "short_recv",         "eintr",
+                                    "fork_fails",       "thread_fails",       "late_threads",
+                                    "spurious_wakeup",  "term_before_accept", "term_after_accept",
+                                    "term_before_wait", "late_after_stop",    "small_buffers",
+                                    "big_receive",      "strict_close",       "never_drained",
+                                    "late_drain",       "socket_fails",       "accept_fails",
+                                    "term_after_recv",  "pause_after_stop",   NULL};
 
 /* A misspelt name would be a fault that never happens. */
 static void refuse_unknown(const char *faults)
@@ -103,7 +115,12 @@ __attribute__((constructor)) static void begin(void)
     term_after_accept = (int)setting("term_after_accept=");
     term_before_wait = (int)setting("term_before_wait=");
     late_after_stop = (int)setting("late_after_stop=");
+    pause_after_stop = (int)setting("pause_after_stop=");
     never_drained = (int)setting("never_drained=");
+    late_drain = (int)setting("late_drain=");
+    socket_fails = (int)setting("socket_fails=");
+    accept_fails = (int)setting("accept_fails=");
+    term_after_recv = (int)setting("term_after_recv=");
     const char *faults = getenv("FAULTS");
     strict_close = faults && strstr(faults, "strict_close");
     small_buffers = faults && strstr(faults, "small_buffers");
@@ -166,6 +183,10 @@ static ssize_t make_input(void *data, size_t size)
 /* What was received; for never_drained, a full buffer instead of its first bytes. */
 static ssize_t fill_if_endless(int fd, void *data, size_t size, ssize_t received)
 {
+    static atomic_int receives;
+    if (term_after_recv != 0 && received > 0 &&
+        atomic_fetch_add(&receives, 1) + 1 == term_after_recv)
+        send_sigterm("just after recv");
     if (received <= 0 || fd != endless_fd)
         return received;
     endless_begun = true;
@@ -185,8 +206,19 @@ static int count_accept(int fd)
     return fd;
 }
 
+static _Thread_local bool stopped; /* a stop has made a call that waits fail with EINTR */
+
+static void sleep_milliseconds(int n)
+{
+    nanosleep(&(struct timespec){.tv_sec = n / 1000, .tv_nsec = n % 1000 * 1000000L}, NULL);
+}
+
 static bool interrupted_wait(atomic_int *calls)
 {
+    if (pause_after_stop != 0 && stopped) {
+        stopped = false;
+        sleep_milliseconds(pause_after_stop);
+    }
     if (interrupted(calls))
         return true;
     if (term_before_wait != 0 && accepted >= term_before_wait) {
@@ -199,15 +231,12 @@ static bool interrupted_wait(atomic_int *calls)
 /* What a call that waits returns. A stop makes it fail with EINTR; the next one may be late. */
 static int late(int result)
 {
-    static _Thread_local bool stopped;
     int saved = errno;
-    if (late_after_stop != 0 && result == -1 && errno == EINTR)
+    if (result == -1 && errno == EINTR)
         stopped = true;
-    if (stopped && result > 0) {
+    if (late_after_stop != 0 && stopped && result > 0) {
         stopped = false;
-        nanosleep(&(struct timespec){.tv_sec = late_after_stop / 1000,
-                                     .tv_nsec = late_after_stop % 1000 * 1000000L},
-                  NULL);
+        sleep_milliseconds(late_after_stop);
     }
     errno = saved;
     return result;
@@ -235,8 +264,11 @@ ssize_t write(int fd, const void *data, size_t size)
     INTERCEPT(write);
     if (has_more(fd))
         return (ssize_t)size;
-    if ((eintr == 0 && short_send == 0) || !is_socket(fd))
-        return real(fd, data, size);
+    if ((eintr == 0 && short_send == 0) || !is_socket(fd)) {
+        ssize_t n = real(fd, data, size);
+        count_wakeup(fd);
+        return n;
+    }
     return interrupted(&calls) ? -1 : real(fd, data, at_most(size, short_send));
 }
 
@@ -309,7 +341,9 @@ ssize_t __recvfrom_chk(int fd, void *data, size_t size, size_t room, int flags, 
 ssize_t read(int fd, void *data, size_t size)
 {
     INTERCEPT(read);
-    if ((eintr == 0 && short_recv == 0 && never_drained == 0) || !is_socket(fd))
+    hold_drain(fd);
+    if ((eintr == 0 && short_recv == 0 && never_drained == 0 && term_after_recv == 0) ||
+        !is_socket(fd))
         return real(fd, data, size);
     size = at_most(size, short_recv);
     return RECEIVE(data, size, real(fd, data, size));
@@ -370,7 +404,7 @@ int listen(int fd, int backlog)
 int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)
 {
     INTERCEPT(accept);
-    if (interrupted(&calls))
+    if (interrupted(&calls) || accept_is_aborted(fd))
         return -1;
     before_accept();
     return count_accept(real(fd, address, length));
@@ -379,7 +413,7 @@ int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)
 int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 {
     INTERCEPT(accept4);
-    if (interrupted(&calls))
+    if (interrupted(&calls) || accept_is_aborted(fd))
         return -1;
     before_accept();
     return count_accept(real(fd, address, length, flags));

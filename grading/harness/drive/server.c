@@ -29,6 +29,8 @@ static void check_exec(struct server *s)
     const char *fatal = strstr(s->err.text, "harness: cannot run");
     if (fatal == NULL && s->valgrind)
         fatal = strstr(s->err.text, "valgrind: ");
+    if (fatal == NULL && s->valgrind)
+        fatal = strstr(s->err.text, "FATAL: ThreadSanitizer");
     if (fatal != NULL)
         grader_error("%.*s", (int)strcspn(fatal, "\n"), fatal);
 }
@@ -75,8 +77,10 @@ static void wait_until_it_listens(struct server *s)
 
 static void report_start(const struct server_options *options)
 {
-    static const char *const tools[] = {
-        [PLAIN] = "", [MEMCHECK] = " under memcheck", [HELGRIND] = " under helgrind"};
+    static const char *const tools[] = {[PLAIN] = "",
+                                        [MEMCHECK] = " under memcheck",
+                                        [HELGRIND] = " under helgrind",
+                                        [THREAD_SANITIZER] = ", built with ThreadSanitizer,"};
     char line[300] = "./server", table[60] = "";
     for (const char *const *a = options->argv; *a != NULL; a++)
         snprintf(line + strlen(line), sizeof line - strlen(line), " %s", **a != '\0' ? *a : "''");
@@ -167,7 +171,8 @@ struct ending stop_server(struct server *s, int sig)
     char expected[64];
     snprintf(expected, sizeof expected, "the server ends after SIG%s", sigabbrev_np(sig));
     asked("the server receives SIG%s", sigabbrev_np(sig));
-    kill(s->pid, sig);
+    if (!has_ended(s))
+        kill(s->pid, sig);
     if (s->frozen)
         thaw(s);
     return wait_for_end(s, expected);

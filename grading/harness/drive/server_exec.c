@@ -1,6 +1,7 @@
 #include "drive/server_exec.h"
 #include "core/sandbox.h"
 #include "drive/call_log.h"
+#include "drive/valgrind_stacks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-const char *server_program, *faults_library, *pipe_order_library, *helgrind_suppressions;
+const char *server_program, *sanitized_program, *faults_library;
+const char *pipe_order_library, *helgrind_suppressions;
 const char *call_recorder_library, *crash_recorder_library;
 bool without_valgrind;
 
@@ -34,6 +37,13 @@ void find_companions(const char *library)
     pipe_order_library = beside(library, "pipe_order.so");
     call_recorder_library = beside(library, "call_recorder.so");
     helgrind_suppressions = beside(library, "helgrind.supp");
+}
+
+void find_sanitized_program(void)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s-tsan", server_program);
+    sanitized_program = access(path, X_OK) == 0 ? path : NULL;
 }
 
 void raise_descriptor_limit(void)
@@ -90,7 +100,8 @@ static void set_up_environment(const struct server_options *options, bool record
                  record_calls ? ":" : "", use_faults ? faults_library : pipe_order_library,
                  record_crashes ? ":" : "", record_crashes ? crash_recorder_library : "") == -1)
         abort();
-    setenv("LD_PRELOAD", libraries, 1);
+    if (options->tool != THREAD_SANITIZER) /* which intercepts the same calls */
+        setenv("LD_PRELOAD", libraries, 1);
     snprintf(text, sizeof text, "%d", options->first_free_fd > 3 ? options->first_free_fd : 3);
     unsetenv("CRASH_RECORD");
     if (record_crashes)
@@ -111,7 +122,7 @@ static const char *const memcheck[] = {"valgrind",
                                        "--log-fd=2",
                                        "--vgdb=no",
                                        "--leak-check=full",
-                                       "--show-leak-kinds=definite,indirect",
+                                       "--show-leak-kinds=definite,indirect,reachable",
                                        "--errors-for-leak-kinds=definite,indirect",
                                        "--track-fds=yes",
                                        "--num-callers=6",
@@ -120,7 +131,7 @@ static const char *const memcheck[] = {"valgrind",
 static const char *const helgrind[] = {"valgrind",   "--tool=helgrind",  "--vgdb=no",
                                        "--log-fd=2", "--num-callers=40", NULL};
 static const char *const *const tools[] = {
-    [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind};
+    [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind, [THREAD_SANITIZER] = plain};
 
 _Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err,
                            int crash_record)
@@ -137,13 +148,18 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_DFL);
     set_up_environment(options, crash_record != -1);
+    if (options->tool == THREAD_SANITIZER) /* it refuses to run with too much of it */
+        personality(ADDR_NO_RANDOMIZE);
     for (const char *const *a = tools[options->tool]; *a != NULL; a++)
         argv[n++] = *a;
     char suppressions[4096];
     snprintf(suppressions, sizeof suppressions, "--suppressions=%s", helgrind_suppressions);
     if (options->tool == HELGRIND)
         argv[n++] = suppressions;
-    argv[n++] = server_program;
+    const char *option = *tools[options->tool] != NULL ? stack_option(server_program) : NULL;
+    if (option != NULL)
+        argv[n++] = option;
+    argv[n++] = options->tool == THREAD_SANITIZER ? sanitized_program : server_program;
     for (const char *const *a = options->argv; *a != NULL && n < MAX_ARGUMENTS - 1; a++)
         argv[n++] = *a;
     execvp(argv[0], (char *const *)argv);

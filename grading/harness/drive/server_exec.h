@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-enum tool { PLAIN, MEMCHECK, HELGRIND };
+enum tool { PLAIN, MEMCHECK, HELGRIND, THREAD_SANITIZER };
 
 struct server_options {
     char unused;             /* lets start_server() have no arguments */
@@ -27,7 +27,12 @@ extern const char *faults_library; /* the path of faults.so */
 /* Beside it: */
 extern const char *pipe_order_library, *helgrind_suppressions;
 extern const char *call_recorder_library, *crash_recorder_library;
+/* The same server built with ThreadSanitizer, or NULL: one without atomics does not need it. */
+extern const char *sanitized_program;
 extern bool without_valgrind; /* the server was built with sanitizers instead */
+
+/* Finds the one that is built with ThreadSanitizer beside the server. */
+void find_sanitized_program(void);
 
 /* Finds the other files that servers need, beside faults.so. */
 void find_companions(const char *library);

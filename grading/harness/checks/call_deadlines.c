@@ -1,0 +1,106 @@
+#include "call_deadlines.h"
+
+#include "core/clock.h"
+#include "search_steps.h"
+#include "steps.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void wait_seconds(struct server *s, double seconds)
+{
+    struct wait w = begin_wait(s);
+    for (double over = now() + seconds; now() < over && continue_wait(&w);)
+        ;
+}
+
+/* A new call starts every quarter of a second, each before the one before it expires. */
+void expect_timeout_among_new_calls(void)
+{
+    enum { CLIENTS = 16 };
+    static const double PAUSE = 0.25;
+    set_hint("Each call has a second of its own. Calls that start later must not hide one that "
+             "expires: which call in the queue expires first?",
+             "make backends DELAY=9000    # second terminal: make run; third:\n"
+             "for i in $(seq 12); do (echo \"search $i\" | nc -N 127.0.0.1 9000 &)\n"
+             "    sleep 0.25; done           # the first error comes with the fifth");
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    set_backend(USER, HOLDS);
+    for (int i = 0; i < CLIENTS && unread_bytes(clients[0]) == 0; i++) {
+        char line[40];
+        snprintf(line, sizeof line, "search number %d\n", i);
+        send_text(clients[i], line);
+        wait_seconds(s, PAUSE);
+    }
+    if (unread_bytes(clients[0]) == 0)
+        fail_check(s, "\"error: user backend timed out\\n\" for client A after one second",
+                   "nothing after %.0f seconds, while new calls kept starting", CLIENTS * PAUSE);
+    expect_error(clients[0], USER, "timed out");
+    set_hint(NULL, NULL);
+}
+
+static bool is_served(struct server *s, struct peer *p)
+{
+    static const char line[] = "hello\n";
+    struct wait w = begin_wait(s);
+    send_text(p, line);
+    while (unread_bytes(p) < strlen(line))
+        if (!continue_wait(&w))
+            return false;
+    receive_text(p, line);
+    return true;
+}
+
+void expect_timeout_among_events(void)
+{
+    set_hint("Events were ready all the time. Deadlines must be checked in every round of the "
+             "loop, not only when epoll_wait() reports nothing.",
+             "make run FAULTS=never_drained=1   # second terminal: make backends DELAY=9000\n"
+             "echo more | nc 127.0.0.1 9000 & sleep 1   # third; it never stops\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000    # error: user backend timed out\n"
+             "kill %1");
+    struct server *s = start_server(.backends = true, .faults = "never_drained=1");
+    struct peer *endless = connect_to(s), *p = connect_and_greet(s), *q = connect_and_greet(s);
+    set_backend(USER, HOLDS);
+    send_text(endless, "more and more, and never an end\n");
+    if (!is_served(s, p) || !is_served(s, q)) /* on each thread; no_starvation reports it */
+        return;
+    send_text(endless, "more\n"); /* it is never received, so there is always an event */
+    send_text(p, "search x\n");
+    send_text(q, "search y\n");
+    expect_error(p, USER, "timed out");
+    expect_error(q, USER, "timed out");
+    set_hint(NULL, NULL);
+}
+
+/* Each pair is served by the same thread, if there are two. */
+void expect_failure_after_timeout_of_others(void)
+{
+    enum { CLIENTS = 4, FIRST = 2 };
+    set_hint("errno was left over from a different call: it is only set by a call that fails, and "
+             "recv() that returns 0 has not failed. \"timed out\" needs a reason of its own.",
+             "make test CHECK=backend_hangs");
+    struct server *s = start_server(.backends = true);
+    struct peer *clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = connect_to(s);
+    set_backend(USER, HOLDS);
+    send_text(clients[0], "search first\n");
+    send_text(clients[1], "search first\n");
+    wait_for_calls(s, USER, FIRST);
+    wait_seconds(s, 0.75);
+    set_backend(USER, HOLDS_THEN_CLOSES);
+    set_answer(USER, "", 0);
+    for (int i = FIRST; i < CLIENTS; i++)
+        send_text(clients[i], "search second\n");
+    for (int i = 0; i < FIRST; i++)
+        expect_error(clients[i], USER, "timed out");
+    for (int i = FIRST; i < CLIENTS; i++)
+        release(USER, "second");
+    for (int i = FIRST; i < CLIENTS; i++)
+        expect_error(clients[i], USER, "failed");
+    set_hint(NULL, NULL);
+}
