@@ -79,6 +79,10 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
     for (int i = 0; i < CLIENTS; i++)
         try_to_send(clients[i], "hello\n");
     expect_waiting_in(s, "select");
+    set_hint(
+        "Descriptors from FD_SETSIZE on do not fit into an fd_set. A client that gets one cannot "
+        "be served: close its connection at once, and go on serving the others.",
+        NULL);
     for (int i = 0; i < CLIENTS; i++)
         if (unread_bytes(clients[i]) > 0) {
             receive_text(clients[i], "hello\n");

@@ -9,11 +9,16 @@
 DEFINE_SHARED_CHECK(
     crowd, .needs = "half_close silent_client",
     .hint = "All clients connect before the first is accepted: the backlog must hold them "
-            "(SOMAXCONN). Do not use one client's buffer or descriptor for another client.",
+            "(SOMAXCONN), and every one must be accepted, even those that are reported together. "
+            "Do not use one client's buffer or descriptor for another client.",
     .hint_if = {[WRONG_BYTES] =
                     "Each client's text has numbers of its own: compare the first one received "
                     "with the one expected. A buffer or a descriptor that two clients share mixes "
-                    "up their bytes."},
+                    "up their bytes.",
+                [DISCONNECTED] =
+                    "Of 100 simultaneous clients, this one was disconnected before it had received "
+                    "everything. Is their number limited, or was its descriptor closed in place of "
+                    "a different client's?"},
     .by_hand = "make run                    # and in a second terminal:\n"
                "s=$(make pid); kill -STOP $s\n"
                "for i in $(seq 100); do\n"

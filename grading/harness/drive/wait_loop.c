@@ -47,7 +47,7 @@ struct wait begin_wait(struct server *s)
     (snprintf(why, sizeof why, __VA_ARGS__), (WAIT)->why = why, (WAIT)->over = true)
 static char why[160];
 
-static void inspect(struct wait *w, double time, double factor, bool served)
+static void inspect(struct wait *w, double time, double factor, bool served, bool late)
 {
     pid_t pid = w->server->pid;
     w->inspected = time;
@@ -55,7 +55,8 @@ static void inspect(struct wait *w, double time, double factor, bool served)
     if (w->cpu_at_start == UINT64_MAX)
         w->cpu_at_start = cpu;
     double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
-    if (used > MAX_CPU_SECONDS * factor) {
+    /* On a busy machine a server that spins gets little CPU time. */
+    if (used > MAX_CPU_SECONDS * factor || (late && is_spinning(w) && !all_tasks_asleep(pid))) {
         note_failure(SPINNING);
         GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
     } else if (served || cpu != w->cpu || !all_tasks_asleep(pid)) {
@@ -72,15 +73,16 @@ bool continue_wait(struct wait *w)
     run_periodic();
     double time = now();
     double factor = w->server != NULL && under_valgrind(w->server) ? VALGRIND_FACTOR : 1;
+    bool late = time - w->since > MAX_SECONDS * factor;
     if (w->server != NULL && has_ended(w->server)) {
         serve_sources(0); /* the last bytes that it sent */
         note_failure(EXITED);
         GIVE_UP(w, "the server ended: %s", describe_ending(w->server));
-    } else if (time - w->since > MAX_SECONDS * factor) {
-        GIVE_UP(w, "%.0f seconds had passed", MAX_SECONDS * factor);
-    } else if (w->server != NULL && time - w->inspected > INSPECTION_SECONDS) {
-        inspect(w, time, factor, served);
+    } else if (w->server != NULL && (late || time - w->inspected > INSPECTION_SECONDS)) {
+        inspect(w, time, factor, served, late);
     }
+    if (!w->over && late)
+        GIVE_UP(w, "%.0f seconds had passed", MAX_SECONDS * factor);
     return !w->over;
 }
 
