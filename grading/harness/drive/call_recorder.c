@@ -306,7 +306,7 @@ static bool is_same(const struct recorded_call *a, const struct recorded_call *b
            a->tid == b->tid && a->after_close == b->after_close;
 }
 
-int64_t finish_record(const struct begun *b, int64_t result)
+int64_t finish_call(const struct begun *b, int64_t result)
 {
     struct record *r = b->record;
     struct recorded_call *c = b->call;
@@ -333,6 +333,6 @@ void record_closed_range(unsigned first, unsigned last)
         if ((load((int)fd) & ((1 << STATE_BITS) - 1)) == OPEN) {
             struct begun b = begin_call((int)fd, CALLED_CLOSE, 0, 0);
             mark_closed((int)fd);
-            finish_record(&b, 0);
+            finish_call(&b, 0);
         }
 }

@@ -21,8 +21,8 @@ struct begun begin_call(int fd, enum called function, int64_t size, int flags);
  * call. */
 struct begun begin_waiting(enum called function, int64_t timeout);
 /* Records what it returned, and returns that. errno stays as it is. */
-int64_t finish_record(const struct begun *b, int64_t result);
-/* The first ready descriptor, before finish_record(). */
+int64_t finish_call(const struct begun *b, int64_t result);
+/* The first ready descriptor, before finish_call(). */
 void set_ready(const struct begun *b, uint32_t events, uint64_t detail);
 
 /* This descriptor is a new socket: it has just been accepted. */

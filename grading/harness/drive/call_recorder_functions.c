@@ -86,7 +86,7 @@ __attribute__((constructor(101))) static void find_real_functions(void)
 /* Records CALL as that of a function on the descriptor, and returns what it returns. */
 #define RECORD(FD, FUNCTION, SIZE, FLAGS, CALL)                                                    \
     struct begun begun = begin_call(FD, FUNCTION, (int64_t)(SIZE), FLAGS);                         \
-    return (__typeof__(CALL))finish_record(&begun, CALL)
+    return (__typeof__(CALL))finish_call(&begun, CALL)
 
 /* ---- connections ------------------------------------------------------------------------- */
 
@@ -98,7 +98,7 @@ int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)
     int accepted = real_accept(fd, address, length);
     if (accepted != -1)
         record_accepted(accepted);
-    return (int)finish_record(&b, accepted);
+    return (int)finish_call(&b, accepted);
 }
 
 int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
@@ -109,7 +109,7 @@ int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
     int accepted = real_accept4(fd, address, length, flags);
     if (accepted != -1)
         record_accepted(accepted);
-    return (int)finish_record(&b, accepted);
+    return (int)finish_call(&b, accepted);
 }
 
 int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
@@ -121,7 +121,7 @@ int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
     if (length >= sizeof(struct sockaddr_in) &&
         (to->sa_family == AF_INET || to->sa_family == AF_INET6))
         record_peer(&b, fd, ntohs(((const struct sockaddr_in *)to)->sin_port));
-    return (int)finish_record(&b, result);
+    return (int)finish_call(&b, result);
 }
 
 int listen(int fd, int backlog)
@@ -129,7 +129,7 @@ int listen(int fd, int backlog)
     INTERCEPT(listen);
     struct begun b = begin_call(fd, CALLED_LISTEN, backlog, 0);
     record_listener(&b);
-    return (int)finish_record(&b, real_listen(fd, backlog));
+    return (int)finish_call(&b, real_listen(fd, backlog));
 }
 
 int shutdown(int fd, int how)
@@ -262,8 +262,8 @@ ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t 
     struct begun from = begin_call(in, CALLED_SPLICE_FROM, (int64_t)size, 0);
     struct begun to = begin_call(out, CALLED_SPLICE_TO, (int64_t)size, 0);
     ssize_t n = real_splice(in, in_offset, out, out_offset, size, flags);
-    finish_record(&from, n);
-    return (ssize_t)finish_record(&to, n);
+    finish_call(&from, n);
+    return (ssize_t)finish_call(&to, n);
 }
 
 /* ---- descriptors and processes ----------------------------------------------------------- */
@@ -273,7 +273,7 @@ int close(int fd)
     INTERCEPT(close);
     struct begun b = begin_call(fd, CALLED_CLOSE, 0, 0);
     mark_closed(fd);
-    return (int)finish_record(&b, real_close(fd));
+    return (int)finish_call(&b, real_close(fd));
 }
 
 int close_range(unsigned first, unsigned last, int flags)
@@ -368,7 +368,7 @@ int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
     int result = real_epoll_ctl(epoll, operation, fd, event);
     if (result == -1) {
         struct begun b = begin_call(fd, CALLED_EPOLL_CTL, 0, operation);
-        return (int)finish_record(&b, result);
+        return (int)finish_call(&b, result);
     }
     if (operation != EPOLL_CTL_DEL)
         record_epoll_data(fd, event->data.u64);
@@ -379,7 +379,7 @@ static int end_epoll_wait(const struct begun *b, const struct epoll_event *event
 {
     if (count > 0)
         set_ready(b, events[0].events, events[0].data.u64);
-    return (int)finish_record(b, count);
+    return (int)finish_call(b, count);
 }
 
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
@@ -411,7 +411,7 @@ static int end_poll(const struct begun *b, const struct pollfd *fds, nfds_t coun
             set_ready(b, (uint32_t)fds[i].revents, serial_of(fds[i].fd));
             break;
         }
-    return (int)finish_record(b, result);
+    return (int)finish_call(b, result);
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout)
@@ -468,7 +468,7 @@ int select(int n, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeou
     int result = real_select(n, in, out, other, timeout);
     if (result > 0)
         find_selected(&b, n, (fd_set *const[3]){in, out, other});
-    return (int)finish_record(&b, result);
+    return (int)finish_call(&b, result);
 }
 
 int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec *timeout,
@@ -479,5 +479,5 @@ int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec
     int result = real_pselect(n, in, out, other, timeout, mask);
     if (result > 0)
         find_selected(&b, n, (fd_set *const[3]){in, out, other});
-    return (int)finish_record(&b, result);
+    return (int)finish_call(&b, result);
 }

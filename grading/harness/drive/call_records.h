@@ -6,7 +6,7 @@
  * (drive/call_log.h).
  *
  * To record more of a call (when it began and returned, the caller's stack pointer and return
- * address), add fields to struct recorded_call, and set them in begin_call() and finish_record(),
+ * address), add fields to struct recorded_call, and set them in begin_call() and finish_call(),
  * which every recorded call passes through. To keep more calls of each socket, raise CALLS_KEPT:
  * the memory is sparse.
  */

@@ -16,9 +16,11 @@
 #include <sys/wait.h>
 
 enum {
-    SHOWN = 4,      /* calls in a line */
-    MAX_OTHERS = 2, /* clients besides the one that the step was about */
-    MANY = 1000,    /* the same call so often in a row: the server spins */
+    SHOWN = 4,          /* calls in a line */
+    MAX_OTHERS = 2,     /* clients besides the one that the step was about */
+    MAX_EXAMINED = 300, /* of which the latest are examined; and of the backends' calls */
+    MANY = 1000,        /* the same call so often in a row: the server spins, */
+    SEVERAL = 100,      /* or even so often */
     TEXT_SIZE = 700,
 };
 
@@ -93,6 +95,7 @@ static void append_if_open(char *text, size_t size, struct server *s,
 {
     const struct recorded_call *last = &copy->calls[n - 1];
     bool over = is_error(last, ECONNRESET) || is_error(last, EPIPE) ||
+                is_error(last, ECONNREFUSED) ||
                 (is_receiving(last) && last->returned && last->result == 0);
     bool by_child = last->function == CALLED_CLOSE && last->pid != copy->record.pid;
     char target[64];
@@ -264,7 +267,7 @@ static void add_other_clients(struct server *s, const struct peer *done)
     const struct call_log *log = s->call_log;
     struct record_copy copy;
     struct recorded_call shown = {0};
-    int lines = 0;
+    int lines = 0, examined = 0;
     for (uint32_t i = last_serial(log); i >= first_serial(log) && i > 0 && lines < MAX_OTHERS;
          i--) {
         int n = read_record(log, i, &copy);
@@ -272,6 +275,8 @@ static void add_other_clients(struct server *s, const struct peer *done)
             continue;
         const struct peer *p = peer_at(copy.record.peer_port);
         n = select_calls(&copy, n);
+        if (++examined > MAX_EXAMINED)
+            return;
         if (p == NULL || p == done || n == 0 || !is_suspicious(s, &copy, n))
             continue;
         if (lines > 0 && copy.calls[n - 1].function == shown.function &&
@@ -289,21 +294,28 @@ static bool gave_up(const struct record_copy *copy, int n)
     return n > 1 && copy->calls[n - 1].function == CALLED_CLOSE && copy->calls[n - 2].result == -1;
 }
 
+/* The latest call of a backend if it failed, or the latest whose descriptor stays open. */
 static void add_backend(struct server *s)
 {
     const struct call_log *log = s->call_log;
     struct record_copy copy;
     char name[60];
+    int examined = 0;
     for (uint32_t i = last_serial(log); i >= first_serial(log) && i > 0; i--) {
         int n = read_record(log, i, &copy);
-        const char *backend = n < 0 || copy.record.kind != SOCKET_RECORD
+        const char *backend = n <= 0 || copy.record.kind != SOCKET_RECORD
                                   ? NULL
                                   : backend_name_at(copy.record.peer_port);
         if (backend == NULL)
             continue;
+        if (++examined > MAX_EXAMINED)
+            return;
+        char open[80] = "";
+        append_if_open(open, sizeof open, s, &copy, n);
+        if (*open == '\0' && (examined > 1 || (!gave_up(&copy, n) && !is_suspicious(s, &copy, n))))
+            continue;
         snprintf(name, sizeof name, "for the %s backend", backend);
-        if (gave_up(&copy, n) || is_suspicious(s, &copy, n))
-            add_line(s, name, &copy, n);
+        add_line(s, name, &copy, n);
         return;
     }
 }
@@ -339,23 +351,30 @@ static void name_record(char *name, size_t size, struct server *s, const struct 
 }
 
 /* A loop that waits, without end, for something that is there already. A client that sends a
- * thousand times wakes it as often, but each time there are calls on the client's socket. */
+ * hundred times wakes it as often, but each time there are calls on the client's socket. A loop
+ * that other threads wake by an eventfd sleeps in between. */
 static bool add_spinning_loop(struct server *s, const struct recorded_call *c)
 {
     struct record_copy copy;
     char text[TEXT_SIZE] = "", name[80] = "a descriptor that is not a socket";
     uint32_t serial = record_of_event(s->call_log, c);
     append_call(text, sizeof text, c, "");
+    if (c->times < MANY && (c->result <= 0 || serial == 0))
+        return false;
     if (c->result == 0 && c->size == 0) {
         evidence("the server's loop: %s: it does not wait", text);
         return true;
     }
+    if (c->result == -1)
+        evidence("the server's loop: %s", text);
     if (c->result <= 0)
-        return false;
+        return c->result == -1;
     if (serial != 0 && read_record(s->call_log, serial, &copy) >= 0) {
         if (copy.record.made > c->times)
             return false;
         name_record(name, sizeof name, s, &copy.record);
+    } else if (has_ended(s) || all_tasks_asleep(s->pid)) {
+        return false;
     }
     if (c->function == CALLED_SELECT)
         evidence("the server's loop: %s: %s is %s", text, name, events_text(c));
@@ -364,7 +383,8 @@ static bool add_spinning_loop(struct server *s, const struct recorded_call *c)
     return true;
 }
 
-static void add_loops(struct server *s)
+/* Returns whether one spins. */
+static bool add_loops(struct server *s)
 {
     const struct call_log *log = s->call_log;
     struct record_copy copy;
@@ -372,10 +392,11 @@ static void add_loops(struct server *s)
         int n = read_record(log, i, &copy);
         bool spins = false;
         for (int j = n - 1; j >= 0 && copy.record.kind == WAITING_RECORD && !spins; j--)
-            spins = copy.calls[j].times >= MANY && add_spinning_loop(s, &copy.calls[j]);
+            spins = copy.calls[j].times >= SEVERAL && add_spinning_loop(s, &copy.calls[j]);
         if (spins)
-            return;
+            return true;
     }
+    return false;
 }
 
 static void add_listener(struct server *s)
@@ -411,7 +432,7 @@ void add_last_calls(struct server *s)
     }
     if (!suspicious)
         add_other_clients(s, p);
-    add_backend(s);
     add_listener(s);
-    add_loops(s);
+    if (!add_loops(s))
+        add_backend(s);
 }
