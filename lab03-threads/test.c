@@ -67,6 +67,42 @@ SHARED_CHECK(interrupted_calls, 5, "restarts calls that a signal interrupted",
 SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens")
 
+/* Each thread has served its client, who has left, before pthread_create() returns. */
+static void end_before_create_returns(void)
+{
+    enum { CLIENTS = 3 };
+    struct peer *clients[CLIENTS];
+    set_hint("The new thread may run, and even end, before pthread_create() has returned: it "
+             "must find everything complete. Put the client in the list first, and after that do "
+             "not touch what the thread frees.",
+             "make run FAULTS=early_threads    # and in a second terminal:\n"
+             "for i in 1 2 3; do echo hello | nc -N 127.0.0.1 9000; done\n"
+             "# then Ctrl-C in the first");
+    struct server *s = start_server(.faults = "early_threads");
+    struct peer *a = connect_to(s);
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
+    wait_asleep(s);
+    freeze(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        send_text(clients[i], "hello\n");
+        send_fin(clients[i]);
+    }
+    thaw(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        receive_text(clients[i], "hello\n");
+        receive_eof(clients[i]);
+    }
+    wait_asleep(s);
+    send_text(a, "still there?\n");
+    receive_text(a, "still there?\n");
+    wait_reading_from(s, a);
+    struct ending e = stop_server(s, SIGTERM);
+    if (e.by_signal || e.code != 0)
+        fail_check(s, "exit status 0 after SIGTERM", "%s", describe_ending(s));
+}
+
 CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees its stack",
       .needs = "thread_per_client crowd",
       .hint = "A thread must return when its client has left. Its stack is then kept until it is "
@@ -103,6 +139,7 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
     if (kept > CLIENTS)
         fail_check(s, "stacks freed when their threads have ended",
                    "%d more memory mappings than after the first clients", kept);
+    end_before_create_returns();
 }
 
 SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the correct counts",

@@ -6,17 +6,29 @@
  *   short_recv=N   a recv returns at most N bytes
  *   eintr=N        each function's first call of every N fails with EINTR. Each function has its
  *                  own count: with one for all, every other recv could fail forever.
+ *   eintr_close    the first close of every two sockets closes it and fails with EINTR
+ *   sigchld_after_eintr  a child ends just after a call has failed with EINTR
+ *   no_socket, no_listen  socket or listen fails
  *   fork_fails=N   the Nth fork after the first accept fails with EAGAIN
  *   thread_fails=N the Nth pthread_create after the first accept fails with EAGAIN
- *   late_threads=N no new thread starts before N clients are accepted and N threads created
- *   spurious_wakeup=N  of every N calls that wait for a condition variable, the first returns at
- *                  once: pthread_cond_wait(3p) allows it
- *   term_before_accept=N, term_after_accept=N  SIGTERM arrives just before, or just after, the
- *                  Nth accept: too early to interrupt a call, or too late
+ *   late_parent    fork returns in the parent only when the child has ended
+ *   late_kill      kill returns only when the child that it signals has ended
+ *   late_children=N  in the first N children, fork returns only when a signal has arrived
+ *   imaginary_children=N  of the first process's forks, the first N create no child, but return a
+ * pid early_threads  pthread_create returns only when the new thread has ended or is blocked
+ *   late_ends      a thread whose client has ended goes on only when the first thread waits for a
+ *                  condition variable for the second time; and after it has unlocked a mutex, a
+ * second later late_threads=N no new thread starts before N clients are accepted and N threads
+ * created spurious_wakeup=N  of every N calls that wait for a condition variable, the first returns
+ * at once: pthread_cond_wait(3p) allows it term_before_accept=N, term_after_accept=N  SIGTERM
+ * arrives just before, or just after, the Nth accept: too early to interrupt a call, or too late
  *   term_before_wait=N  SIGTERM arrives just before the first select, poll or epoll_wait after
  *                  the Nth accept. While blocked it stays pending until a call unblocks it.
  *   late_after_stop=N  after a stop (SIGSTOP, SIGCONT), the first select, poll or epoll_wait that
  *                  finds something ready returns N milliseconds late, as on a busy machine
+ *   timeout_elapses  the first select with a timeout returns 0 at once, and no time is left
+ *   strict_select  recv is reported on standard error when it fails with EAGAIN for eight clients
+ *                  that select has not reported
  *   small_buffers  each accepted socket has the smallest possible send buffer
  *   big_receive    each accepted socket has a large receive buffer from the beginning
  *   strict_close   a close that fails with EBADF is reported on standard error
@@ -51,7 +63,8 @@ static int eintr;
 int fork_fails, thread_fails, late_threads, spurious_wakeup;
 static int term_before_accept, term_after_accept, term_before_wait, never_drained;
 static int late_after_stop;
-static bool strict_close, small_buffers, big_receive;
+static bool small_buffers;
+bool strict_close, big_receive, eintr_close, no_socket, no_listen;
 
 int first_process;
 atomic_int accepted;
@@ -62,11 +75,20 @@ static size_t setting(const char *name)
     return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
+static bool is_set(const char *name)
+{
+    const char *faults = getenv("FAULTS");
+    return faults != NULL && strstr(faults, name) != NULL;
+}
+
 static const char *const names[] = {
-    "short_send",        "short_recv",       "eintr",           "fork_fails",
-    "thread_fails",      "late_threads",     "spurious_wakeup", "term_before_accept",
-    "term_after_accept", "term_before_wait", "late_after_stop", "small_buffers",
-    "big_receive",       "strict_close",     "never_drained",   NULL};
+    "short_send",         "short_recv",          "eintr",           "fork_fails",
+    "thread_fails",       "late_threads",        "spurious_wakeup", "term_before_accept",
+    "term_after_accept",  "term_before_wait",    "late_after_stop", "small_buffers",
+    "big_receive",        "strict_close",        "never_drained",   "eintr_close",
+    "no_socket",          "no_listen",           "late_parent",     "late_children",
+    "imaginary_children", "sigchld_after_eintr", "early_threads",   "late_ends",
+    "late_kill",          "timeout_elapses",     "strict_select",   NULL};
 
 /* A misspelt name would be a fault that never happens. */
 static void refuse_unknown(const char *faults)
@@ -104,13 +126,24 @@ __attribute__((constructor)) static void begin(void)
     term_before_wait = (int)setting("term_before_wait=");
     late_after_stop = (int)setting("late_after_stop=");
     never_drained = (int)setting("never_drained=");
-    const char *faults = getenv("FAULTS");
-    strict_close = faults && strstr(faults, "strict_close");
-    small_buffers = faults && strstr(faults, "small_buffers");
-    big_receive = faults && strstr(faults, "big_receive");
+    imaginary_children = (int)setting("imaginary_children=");
+    strict_close = is_set("strict_close");
+    small_buffers = is_set("small_buffers");
+    big_receive = is_set("big_receive");
+    eintr_close = is_set("eintr_close");
+    no_socket = is_set("no_socket");
+    no_listen = is_set("no_listen");
+    late_parent = is_set("late_parent");
+    late_children = (int)setting("late_children=");
+    late_kill = is_set("late_kill");
+    sigchld_after_eintr = is_set("sigchld_after_eintr");
+    early_threads = is_set("early_threads");
+    late_ends = is_set("late_ends");
+    timeout_elapses = is_set("timeout_elapses");
+    strict_select = is_set("strict_select");
 }
 
-static bool is_socket(int fd)
+bool is_socket(int fd)
 {
     struct stat s;
     int saved = errno;
@@ -166,6 +199,9 @@ static ssize_t make_input(void *data, size_t size)
 /* What was received; for never_drained, a full buffer instead of its first bytes. */
 static ssize_t fill_if_endless(int fd, void *data, size_t size, ssize_t received)
 {
+    note_received(fd, received);
+    if (received == 0)
+        end_late();
     if (received <= 0 || fd != endless_fd)
         return received;
     endless_begun = true;
@@ -358,21 +394,15 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     return n;
 }
 
-/* Accepted sockets inherit the size, which holds from the first packet on: tcp(7). */
-int listen(int fd, int backlog)
-{
-    INTERCEPT(listen);
-    if (big_receive)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){1024 * 1024}, sizeof(int));
-    return real(fd, backlog);
-}
-
 int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)
 {
     INTERCEPT(accept);
     if (interrupted(&calls))
-        return -1;
+        return child_ends_after_eintr();
     before_accept();
+    int imaginary = accept_imaginary();
+    if (imaginary != -1)
+        return imaginary;
     return count_accept(real(fd, address, length));
 }
 
@@ -380,8 +410,11 @@ int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 {
     INTERCEPT(accept4);
     if (interrupted(&calls))
-        return -1;
+        return child_ends_after_eintr();
     before_accept();
+    int imaginary = accept_imaginary();
+    if (imaginary != -1)
+        return imaginary;
     return count_accept(real(fd, address, length, flags));
 }
 
@@ -407,14 +440,20 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
 int select(int n, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
     INTERCEPT(select);
-    return interrupted_wait(&calls) ? -1 : late(real(n, in, out, other, timeout));
+    if (interrupted_wait(&calls))
+        return -1;
+    if (select_times_out(n, in, out, other, timeout))
+        return 0;
+    return note_reported(n, in, out, late(real(n, in, out, other, timeout)));
 }
 
 int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec *timeout,
             const sigset_t *mask)
 {
     INTERCEPT(pselect);
-    return interrupted_wait(&calls) ? -1 : late(real(n, in, out, other, timeout, mask));
+    if (interrupted_wait(&calls))
+        return -1;
+    return note_reported(n, in, out, late(real(n, in, out, other, timeout, mask)));
 }
 
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
@@ -444,17 +483,11 @@ int epoll_pwait2(int fd, struct epoll_event *events, int most, const struct time
     return epoll_pwait(fd, events, most, (int)milliseconds, mask);
 }
 
-int close(int fd)
+/* The client has been closed: its descriptor may be given to another. */
+void end_endless(int fd)
 {
-    INTERCEPT(close);
     if (fd == endless_fd) {
         endless_fd = -1;
         endless_begun = false;
     }
-    int result = real(fd);
-    if (result == -1 && errno == EBADF && strict_close) {
-        dprintf(2, "close(%d): this descriptor is not open (closed twice?)\n", fd);
-        errno = EBADF;
-    }
-    return result;
 }
