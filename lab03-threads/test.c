@@ -67,7 +67,16 @@ SHARED_CHECK(interrupted_calls, 5, "restarts calls that a signal interrupted",
 SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens")
 
-/* Each thread has served its client, who has left, before pthread_create() returns. */
+SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the correct counts",
+             .needs = "half_close client_vanishes own_argument",
+             .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
+                     "in the list and shuts them down, then waits until the last client has left.",
+             .by_hand = "make run                    # and in a second terminal:\n"
+                        "for i in 1 2; do\n"
+                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
+
+/* Each thread has served its client, which has left, before pthread_create() returns. */
 static void end_before_create_returns(void)
 {
     enum { CLIENTS = 3 };
@@ -104,7 +113,7 @@ static void end_before_create_returns(void)
 }
 
 CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees its stack",
-      .needs = "thread_per_client crowd",
+      .needs = "thread_per_client crowd stop",
       .hint = "A thread must return when its client has left. Its stack is then kept until it is "
               "joined, unless it is detached: pthread_detach(3).",
       .by_hand = "make run                    # and in a second terminal:\n"
@@ -141,15 +150,6 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
                    "%d more memory mappings than after the first clients", kept);
     end_before_create_returns();
 }
-
-SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the correct counts",
-             .needs = "half_close client_vanishes own_argument",
-             .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
-                     "in the list and shuts them down, then waits until the last client has left.",
-             .by_hand = "make run                    # and in a second terminal:\n"
-                        "for i in 1 2; do\n"
-                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
-                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
 
 CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
       .needs = "thread_per_client stop",

@@ -28,12 +28,12 @@ static void expect_recv_of_ready_clients_only(void)
 {
     enum { CLIENTS = 20, ROUNDS = 10 };
     struct peer *clients[CLIENTS];
-    set_hint("select returns which descriptors are ready: FD_ISSET. A recv() for every client, "
-             "ready or not, costs a system call for each in every round.",
+    set_hint("select returns which descriptors are ready (FD_ISSET), and nothing when it fails. A "
+             "recv() for every client costs a system call for each in every round.",
              "make run FAULTS=strict_select    # and in a second terminal:\n"
              "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
              "echo hello | nc -N 127.0.0.1 9000    # and a message in the first?");
-    struct server *s = start_server(.faults = "strict_select");
+    struct server *s = start_server(.faults = "strict_select,eintr=5");
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
         wait_asleep(s);
@@ -120,7 +120,7 @@ SHARED_CHECK(client_vanishes, 6, "survives clients that reset or leave without r
 SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, exactly once")
 
 CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into an fd_set",
-      .needs = "waits_in_select",
+      .needs = "half_close waits_in_select",
       .hint = "An fd_set holds the descriptors 0 to FD_SETSIZE - 1. FD_SET with a higher one "
               "writes outside of it: select(2).",
       .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"

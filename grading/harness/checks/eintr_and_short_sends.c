@@ -25,7 +25,8 @@ static void expect_errno_preserved(struct server *s)
 static void expect_close_not_repeated(void)
 {
     set_hint("close() may fail with EINTR. On Linux the descriptor has been closed all the same, "
-             "and may already belong to another client: do not call it again. See close(2).",
+             "and may already belong to another client: do not call it again. And look at errno "
+             "only after a call that has failed: what it contains may be left from another.",
              "make run FAULTS=eintr_close,strict_close    # and in a second terminal:\n"
              "echo hello | nc -N 127.0.0.1 9000           # and a message in the first?");
     struct server *s = start_server(.faults = "eintr_close,strict_close");

@@ -14,14 +14,17 @@
  *   late_parent    fork returns in the parent only when the child has ended
  *   late_kill      kill returns only when the child that it signals has ended
  *   late_children=N  in the first N children, fork returns only when a signal has arrived
- *   imaginary_children=N  of the first process's forks, the first N create no child, but return a
- * pid early_threads  pthread_create returns only when the new thread has ended or is blocked
+ *   imaginary_children=N  after the first client, accept returns a socket N times without a client;
+ *                  the first N forks return a pid without a child
+ *   early_threads  pthread_create returns only when the new thread has ended or is blocked
  *   late_ends      a thread whose client has ended goes on only when the first thread waits for a
- *                  condition variable for the second time; and after it has unlocked a mutex, a
- * second later late_threads=N no new thread starts before N clients are accepted and N threads
- * created spurious_wakeup=N  of every N calls that wait for a condition variable, the first returns
- * at once: pthread_cond_wait(3p) allows it term_before_accept=N, term_after_accept=N  SIGTERM
- * arrives just before, or just after, the Nth accept: too early to interrupt a call, or too late
+ *                  condition variable for the second time; and one second after it has unlocked
+ *                  a mutex
+ *   late_threads=N no new thread starts before N clients are accepted and N threads created
+ *   spurious_wakeup=N  of every N calls that wait for a condition variable, the first returns at
+ *                  once: pthread_cond_wait(3p) allows it
+ *   term_before_accept=N, term_after_accept=N  SIGTERM arrives just before, or just after, the
+ *                  Nth accept: too early to interrupt a call, or too late
  *   term_before_wait=N  SIGTERM arrives just before the first select, poll or epoll_wait after
  *                  the Nth accept. While blocked it stays pending until a call unblocks it.
  *   late_after_stop=N  after a stop (SIGSTOP, SIGCONT), the first select, poll or epoll_wait that
@@ -441,7 +444,7 @@ int select(int n, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeou
 {
     INTERCEPT(select);
     if (interrupted_wait(&calls))
-        return -1;
+        return note_reported(0, NULL, NULL, -1);
     if (select_times_out(n, in, out, other, timeout))
         return 0;
     return note_reported(n, in, out, late(real(n, in, out, other, timeout)));
@@ -452,7 +455,7 @@ int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec
 {
     INTERCEPT(pselect);
     if (interrupted_wait(&calls))
-        return -1;
+        return note_reported(0, NULL, NULL, -1);
     return note_reported(n, in, out, late(real(n, in, out, other, timeout, mask)));
 }
 

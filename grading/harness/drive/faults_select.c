@@ -28,10 +28,10 @@ bool select_times_out(int n, fd_set *in, fd_set *out, fd_set *other, struct time
 
 int note_reported(int n, const fd_set *in, const fd_set *out, int result)
 {
-    if (strict_select == 0 || result < 0)
+    if (strict_select == 0)
         return result;
     FD_ZERO(&reported);
-    for (int fd = 0; fd < n && fd < FD_SETSIZE; fd++)
+    for (int fd = 0; result > 0 && fd < n && fd < FD_SETSIZE; fd++)
         if ((in != NULL && FD_ISSET(fd, in)) || (out != NULL && FD_ISSET(fd, out)))
             FD_SET(fd, &reported);
     has_reported = true;
