@@ -35,49 +35,8 @@ CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one p
     }
 }
 
-CHECK(own_argument, 8, "gives each thread its own client, however late the thread starts",
-      .needs = "thread_per_client",
-      .hint = "A new thread may start long after pthread_create() has returned. By then, a "
-              "variable of the accept loop holds the next client: do not pass a pointer to it.",
-      .by_hand = "make run FAULTS=late_threads=3    # and in a second terminal:\n"
-                 "for i in 1 2 3; do\n"
-                 "    (echo client $i | nc -w 2 127.0.0.1 9000 &); done; sleep 3")
-{
-    struct server *s = start_server(.faults = "late_threads=3");
-    struct peer *a = connect_to(s), *b = connect_to(s), *c = connect_to(s);
-    send_text(a, "I am A\n");
-    receive_text(a, "I am A\n");
-    send_text(b, "I am B\n");
-    receive_text(b, "I am B\n");
-    send_text(c, "I am C\n");
-    receive_text(c, "I am C\n");
-}
-
-SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
-SHARED_CHECK(big_message, 4, "echoes 8 MiB, every byte in its place")
-SHARED_CHECK(half_close, 5, "sends the rest after the client's half-close, then closes")
-SHARED_CHECK(silent_client, 6, "serves other clients while one never writes and one never reads",
-             .needs = "pieces thread_per_client")
-SHARED_CHECK(crowd, 7, "serves 100 simultaneous clients without mixing up a byte",
-             .needs = "half_close silent_client own_argument")
-SHARED_CHECK(client_vanishes, 5, "survives clients that reset or leave without reading")
-SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, exactly once")
-SHARED_CHECK(interrupted_calls, 5, "restarts calls that a signal interrupted",
-             .needs = "pieces own_argument")
-SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
-SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens")
-
-SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the correct counts",
-             .needs = "half_close client_vanishes own_argument",
-             .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
-                     "in the list and shuts them down, then waits until the last client has left.",
-             .by_hand = "make run                    # and in a second terminal:\n"
-                        "for i in 1 2; do\n"
-                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
-                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
-
 /* Each thread has served its client, which has left, before pthread_create() returns. */
-static void end_before_create_returns(void)
+static struct server *end_before_create_returns(void)
 {
     enum { CLIENTS = 3 };
     struct peer *clients[CLIENTS];
@@ -107,10 +66,51 @@ static void end_before_create_returns(void)
     send_text(a, "still there?\n");
     receive_text(a, "still there?\n");
     wait_reading_from(s, a);
-    struct ending e = stop_server(s, SIGTERM);
-    if (e.by_signal || e.code != 0)
-        fail_check(s, "exit status 0 after SIGTERM", "%s", describe_ending(s));
+    return s;
 }
+
+CHECK(own_argument, 8, "gives each thread its own client, however late the thread starts",
+      .needs = "thread_per_client",
+      .hint = "A new thread may start long after pthread_create() has returned. By then, a "
+              "variable of the accept loop holds the next client: do not pass a pointer to it.",
+      .by_hand = "make run FAULTS=late_threads=3    # and in a second terminal:\n"
+                 "for i in 1 2 3; do\n"
+                 "    (echo client $i | nc -w 2 127.0.0.1 9000 &); done; sleep 3")
+{
+    struct server *s = start_server(.faults = "late_threads=3");
+    struct peer *a = connect_to(s), *b = connect_to(s), *c = connect_to(s);
+    send_text(a, "I am A\n");
+    receive_text(a, "I am A\n");
+    send_text(b, "I am B\n");
+    receive_text(b, "I am B\n");
+    send_text(c, "I am C\n");
+    receive_text(c, "I am C\n");
+    end_before_create_returns();
+}
+
+SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
+SHARED_CHECK(big_message, 4, "echoes 8 MiB, every byte in its place")
+SHARED_CHECK(half_close, 5, "sends the rest after the client's half-close, then closes")
+SHARED_CHECK(silent_client, 6, "serves other clients while one never writes and one never reads",
+             .needs = "pieces thread_per_client")
+SHARED_CHECK(crowd, 7, "serves 100 simultaneous clients without mixing up a byte",
+             .needs = "half_close silent_client own_argument")
+SHARED_CHECK(client_vanishes, 5, "survives clients that reset or leave without reading",
+             .needs = "echo_line own_argument")
+SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, exactly once")
+SHARED_CHECK(interrupted_calls, 5, "restarts calls that a signal interrupted",
+             .needs = "pieces own_argument")
+SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
+SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens")
+
+SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the correct counts",
+             .needs = "half_close client_vanishes own_argument",
+             .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
+                     "in the list and shuts them down, then waits until the last client has left.",
+             .by_hand = "make run                    # and in a second terminal:\n"
+                        "for i in 1 2; do\n"
+                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
 
 CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees its stack",
       .needs = "thread_per_client crowd stop",
@@ -148,7 +148,10 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
     if (kept > CLIENTS)
         fail_check(s, "stacks freed when their threads have ended",
                    "%d more memory mappings than after the first clients", kept);
-    end_before_create_returns();
+    s = end_before_create_returns();
+    struct ending e = stop_server(s, SIGTERM);
+    if (e.by_signal || e.code != 0)
+        fail_check(s, "exit status 0 after SIGTERM", "%s", describe_ending(s));
 }
 
 CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
