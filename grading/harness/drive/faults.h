@@ -1,5 +1,5 @@
-/* What the parts of the preloaded library share: faults.c and faults_*.c. Hidden, so that a server's
- * own variables of these names stay apart. */
+/* What the parts of the preloaded library share: faults.c and faults_*.c. Hidden, so that a
+ * server's own variables of these names stay apart. */
 #ifndef DRIVE_FAULTS_H
 #define DRIVE_FAULTS_H
 
