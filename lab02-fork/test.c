@@ -214,7 +214,7 @@ static void signal_late_child(void)
              "the parent's service. Block signals until `listener` is -1 in the child.",
              "make run FAULTS=late_children=1    # and in a second terminal:\n"
              "sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
-             "kill $(pgrep -nf '^./server 9000'); sleep 1\n"
+             "kill $(pgrep -P $(make pid)); sleep 1\n"
              "echo 'still there?' | nc -N 127.0.0.1 9000");
     pid_t pids[8], child = -1;
     struct server *s = start_server(.faults = "late_children=1");
