@@ -2,7 +2,6 @@
 #include "checks/common.h"
 #include "shared_checks.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -90,7 +89,7 @@ static int take_port(int *port)
     grader_error("no free port on 127.0.0.1");
 }
 
-static void check_failing_call(const char *fault, const char *call, int error)
+static void check_failing_call(const char *fault, const char *call)
 {
     set_hint("What socket(), bind() and listen() return must be checked: pass the name of the call "
              "that has failed to die().",
@@ -100,12 +99,6 @@ static void check_failing_call(const char *fault, const char *call, int error)
     struct ending e = wait_for_exit(s);
     if (e.by_signal || e.code != 1)
         fail_check(s, "exit status 1, and a message on standard error", "%s", describe_ending(s));
-    if (strstr(e.err, strerror(error)) == NULL) {
-        char expected[120];
-        snprintf(expected, sizeof expected, "the reason on standard error: \"%s\"",
-                 strerror(error));
-        fail_check(s, expected, "%s", quoted(e.err, strlen(e.err), 0));
-    }
     set_hint(NULL, NULL);
 }
 
@@ -132,6 +125,6 @@ DEFINE_SHARED_CHECK(
     if (e.by_signal || e.code != 1)
         fail_check(s, "exit status 1 for a port that is in use", "%s", describe_ending(s));
     close(taken);
-    check_failing_call("no_socket", "socket", EMFILE);
-    check_failing_call("no_listen", "listen", EADDRINUSE);
+    check_failing_call("no_socket", "socket");
+    check_failing_call("no_listen", "listen");
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -42,6 +43,22 @@ static void wait_for_end_of(pid_t child)
             return;
         nap();
     }
+}
+
+/* Shared by all processes: the parent waits for a child. One that is late would keep it waiting. */
+static atomic_bool *parent_waits;
+
+__attribute__((constructor)) static void begin(void)
+{
+    void *shared =
+        mmap(NULL, sizeof *parent_waits, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    parent_waits = shared == MAP_FAILED ? NULL : shared;
+}
+
+static void note_waiting(int options)
+{
+    if (parent_waits != NULL && (options & WNOHANG) == 0 && in_first_process())
+        *parent_waits = true;
 }
 
 /* ---- which children have been reaped ----------------------------------------------------- */
@@ -81,6 +98,7 @@ pid_t waitpid(pid_t pid, int *status, int options)
             *status = 0;
         return pid;
     }
+    note_waiting(options);
     pid_t child = real(pid, status, options);
     note_reaped(child);
     return child;
@@ -89,6 +107,7 @@ pid_t waitpid(pid_t pid, int *status, int options)
 pid_t wait(int *status)
 {
     INTERCEPT(wait);
+    note_waiting(0);
     pid_t child = real(status);
     note_reaped(child);
     return child;
@@ -97,6 +116,7 @@ pid_t wait(int *status)
 pid_t wait3(int *status, int options, struct rusage *usage)
 {
     INTERCEPT(wait3);
+    note_waiting(options);
     pid_t child = real(status, options, usage);
     note_reaped(child);
     return child;
@@ -105,6 +125,7 @@ pid_t wait3(int *status, int options, struct rusage *usage)
 pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage)
 {
     INTERCEPT(wait4);
+    note_waiting(options);
     pid_t child = real(pid, status, options, usage);
     note_reaped(child);
     return child;
@@ -114,6 +135,7 @@ int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
     INTERCEPT(waitid);
     siginfo_t own = {0};
+    note_waiting(options);
     int result = real(type, id, info != NULL ? info : &own, options);
     if (result == 0 && (options & WNOWAIT) == 0)
         note_reaped(info != NULL ? info->si_pid : own.si_pid);
@@ -177,7 +199,7 @@ int killpg(pid_t group, int sig)
 static void wait_for_signal(void)
 {
     sigset_t pending;
-    for (int i = 0; i < 3000; i++)
+    for (int i = 0; i < 3000 && !(parent_waits != NULL && *parent_waits); i++)
         if (nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL) == -1 ||
             (sigpending(&pending) == 0 &&
              (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1)))
