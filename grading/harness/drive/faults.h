@@ -17,6 +17,7 @@ extern int late_parent, late_children, late_kill, imaginary_children, sigchld_af
 extern int first_process;   /* the pid of the one that the library was loaded into */
 extern atomic_int accepted; /* clients so far */
 
+long long milliseconds(void); /* of a clock that only goes forward */
 bool is_socket(int fd);
 void end_endless(int fd); /* never_drained */
 

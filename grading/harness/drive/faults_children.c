@@ -36,7 +36,8 @@ static void nap(void)
  * What SIGCHLD causes has happened then, unless it is blocked. */
 static void wait_for_end_of(pid_t child)
 {
-    for (int i = 0; i < 3000; i++) {
+    long long limit = milliseconds() + 3000;
+    while (milliseconds() < limit) {
         siginfo_t info = {0};
         if (syscall(SYS_waitid, P_PID, child, &info, WEXITED | WNOHANG | WNOWAIT, NULL) == -1 ||
             info.si_pid == child)
@@ -199,7 +200,8 @@ int killpg(pid_t group, int sig)
 static void wait_for_signal(void)
 {
     sigset_t pending;
-    for (int i = 0; i < 3000 && !(parent_waits != NULL && *parent_waits); i++)
+    long long limit = milliseconds() + 3000;
+    while (milliseconds() < limit && !(parent_waits != NULL && *parent_waits))
         if (nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL) == -1 ||
             (sigpending(&pending) == 0 &&
              (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1)))

@@ -19,6 +19,14 @@ static void nap(void)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* Naps take longer on a busy machine: limits are those of a clock. */
+long long milliseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
 /* ---- early_threads ----------------------------------------------------------------------- */
 
 static bool is_blocked(pid_t tid)
@@ -38,9 +46,10 @@ static bool is_blocked(pid_t tid)
  * a lock of the kernel's. */
 void wait_for_early_thread(struct early_start *start)
 {
-    enum { MAX_NAPS = 3000, IN_A_ROW = 5 };
-    int saved = errno;
-    for (int i = 0, blocked = 0; i < MAX_NAPS && blocked < IN_A_ROW && !start->has_ended; i++) {
+    enum { MAX_MILLISECONDS = 3000, IN_A_ROW = 5 };
+    int saved = errno, blocked = 0;
+    long long limit = milliseconds() + MAX_MILLISECONDS;
+    while (milliseconds() < limit && blocked < IN_A_ROW && !start->has_ended) {
         blocked = start->tid != 0 && is_blocked(start->tid) ? blocked + 1 : 0;
         nap();
     }
@@ -72,7 +81,8 @@ void end_late(void)
     if (late_ends == 0 || getpid() != first_process || gettid() == first_process)
         return;
     is_ending = true;
-    for (int i = 0; i < 2000 && waits_of_main < 2; i++)
+    long long limit = milliseconds() + 2000;
+    while (milliseconds() < limit && waits_of_main < 2)
         nap();
 }
 
