@@ -4,6 +4,7 @@
  */
 #include "checks/shared_checks.h"
 #include "harness.h"
+#include "observe/tasks.h"
 
 #include <signal.h>
 
@@ -158,6 +159,84 @@ CHECK(crash_is_contained, 4, "keeps serving the other clients when one child is 
     receive_text(c, "and for others?\n");
 }
 
+/* Each child ends before fork() has returned in the parent. */
+static void stop_after_late_parent(void)
+{
+    enum { CLIENTS = 3 };
+    struct peer *clients[CLIENTS];
+    set_hint("A child may end before fork() has returned in the parent. Unless SIGCHLD is blocked "
+             "until the pid is in the list, reap() does not find it there, and the parent then "
+             "lists a process that no longer exists.",
+             "make run FAULTS=late_parent    # and in a second terminal:\n"
+             "for i in 1 2 3; do echo hello | nc -N 127.0.0.1 9000; done\n"
+             "# then Ctrl-C in the first: no message about kill()");
+    struct server *s = start_server(.faults = "late_parent");
+    wait_asleep(s);
+    freeze(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        send_text(clients[i], "hello\n");
+        send_fin(clients[i]);
+    }
+    thaw(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        receive_text(clients[i], "hello\n");
+        receive_eof(clients[i]);
+    }
+    wait_asleep(s);
+    expect_own_children_signalled(s, stop_server(s, SIGTERM));
+}
+
+/* SIGTERM arrives in a child before fork() has returned there, and each child ends before the
+ * parent signals the next. */
+static void stop_with_late_children(void)
+{
+    enum { CLIENTS = 3 };
+    set_hint("SIGTERM may arrive in a child before it has stored its client in `current`: the "
+             "handler then shuts down nothing, and recv() waits for ever. And while the parent "
+             "walks its list, reap() must not change it. When are signals blocked?",
+             "make run FAULTS=late_children=2,late_kill    # and in a second terminal:\n"
+             "for i in 1 2; do (sleep 60 | nc 127.0.0.1 9000 &); done\n"
+             "# then Ctrl-C in the first");
+    struct server *s = start_server(.faults = "late_children=3,late_kill");
+    wait_asleep(s);
+    int processes = count_processes(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        connect_to(s);
+        expect_processes(s, processes + i + 1, "one more for each client");
+    }
+    struct ending e = stop_server(s, SIGTERM);
+    if (e.by_signal || e.code != 0)
+        fail_check(s, "exit status 0 after SIGTERM", "%s", describe_ending(s));
+}
+
+/* The same, but only the child is signalled. */
+static void signal_late_child(void)
+{
+    set_hint("A signal that arrives in a child just after fork() runs the parent's handler there, "
+             "and `listener` still is the socket that the parent listens on: to shut it down ends "
+             "the parent's service. Block signals until `listener` is -1 in the child.",
+             "make run FAULTS=late_children=1    # and in a second terminal:\n"
+             "sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
+             "kill $(pgrep -P $(make pid)); sleep 1\n"
+             "echo 'still there?' | nc -N 127.0.0.1 9000");
+    pid_t pids[8], child = -1;
+    struct server *s = start_server(.faults = "late_children=1");
+    wait_asleep(s);
+    int processes = count_processes(s);
+    connect_to(s);
+    expect_processes(s, processes + 1, "one more for the client");
+    int n = read_processes(pid_of(s), pids, 8);
+    for (int i = 0; i < n; i++)
+        child = pids[i] > child && pids[i] != pid_of(s) ? pids[i] : child;
+    asked("the process for client A receives SIGTERM before fork() returns in it");
+    kill(child, SIGTERM);
+    wait_asleep(s);
+    struct peer *b = connect_to(s);
+    send_text(b, "still there?\n");
+    receive_text(b, "still there?\n");
+}
+
 CHECK(stop_ends_children, 5, "leaves no child behind when it stops", .needs = "no_zombies",
       .hint = "The signal was sent to the parent only. The parent must signal its children and "
               "wait for them before it exits.",
@@ -178,12 +257,16 @@ CHECK(stop_ends_children, 5, "leaves no child behind when it stops", .needs = "n
         orphan[i] = is_orphan(s, serving[i]);
     }
     struct ending e = stop_server(s, SIGTERM);
+    expect_own_children_signalled(s, e);
     for (int i = 0; i < 3; i++)
         if (orphan[i] ? !orphan_exits(serving[i]) : kill(serving[i], 0) == 0)
             fail_check(s, "no child left when the parent has ended",
                        "the process that serves client %c is still there, or a zombie", 'A' + i);
     if (e.by_signal || e.code != 0)
         fail_check(s, "exit status 0 after SIGTERM", "%s", describe_ending(s));
+    stop_after_late_parent();
+    stop_with_late_children();
+    signal_late_child();
 }
 
 SHARED_CHECK(stop, 8, "stops on SIGTERM or SIGINT with the counts of all its processes",
@@ -200,6 +283,25 @@ SHARED_CHECK(stop, 8, "stops on SIGTERM or SIGINT with the counts of all its pro
                         "(echo hello; sleep 5) | nc 127.0.0.1 9000 &\n"
                         "(echo hello; sleep 5) | nc 127.0.0.1 9000 & sleep 1\n"
                         "# then Ctrl-C in the first terminal: served 2 connections, 12 bytes")
+
+/* More children than a table holds. Neither they nor their clients are real: accept() returns a
+ * socket and fork() a pid. */
+static void create_too_many_children(void)
+{
+    set_hint("What happens to the next client when there are MAX_CHILDREN children already? A pid "
+             "that is stored behind the end of the table overwrites something else.",
+             "make run FAULTS=imaginary_children=12000    # in a second terminal:\n"
+             "nc -N 127.0.0.1 9000 </dev/null             # one client is enough\n"
+             "# then Ctrl-C in the first: served 12001 connections, 0 bytes");
+    struct server *s = start_server(.faults = "imaginary_children=12000");
+    connect_to(s);
+    asked("12000 more clients connect, and none of their children ends");
+    wait_asleep(s);
+    struct ending e = stop_server(s, SIGTERM);
+    if (e.by_signal || e.code != 0)
+        fail_check(s, "a server that survives more children than it can list", "%s",
+                   describe_ending(s));
+}
 
 CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zombies stop",
       .hint = "fork() returned -1: there is no child, but the client's socket is open. Close it, "
@@ -236,6 +338,7 @@ CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zom
         "echo hello | timeout 2 nc -N 127.0.0.1 9000\n"
         "# then Ctrl-C in the first terminal must end it");
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
+    create_too_many_children();
 }
 
 SHARED_CHECK(memory, 4, "has no memory errors and leaves nothing open, parent and children",

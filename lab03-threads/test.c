@@ -36,6 +36,40 @@ CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one p
     }
 }
 
+/* Each thread has served its client, which has left, before pthread_create() returns. */
+static struct server *end_before_create_returns(void)
+{
+    enum { CLIENTS = 3 };
+    struct peer *clients[CLIENTS];
+    set_hint("The new thread may run, and even end, before pthread_create() has returned: it "
+             "must find everything complete. Put the client in the list first, and after that do "
+             "not touch what the thread frees.",
+             "make run FAULTS=early_threads    # and in a second terminal:\n"
+             "for i in 1 2 3; do echo hello | nc -N 127.0.0.1 9000; done\n"
+             "# then Ctrl-C in the first");
+    struct server *s = start_server(.faults = "early_threads");
+    struct peer *a = connect_to(s);
+    send_text(a, "hello\n");
+    receive_text(a, "hello\n");
+    wait_asleep(s);
+    freeze(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        send_text(clients[i], "hello\n");
+        send_fin(clients[i]);
+    }
+    thaw(s);
+    for (int i = 0; i < CLIENTS; i++) {
+        receive_text(clients[i], "hello\n");
+        receive_eof(clients[i]);
+    }
+    wait_asleep(s);
+    send_text(a, "still there?\n");
+    receive_text(a, "still there?\n");
+    wait_reading_from(s, a);
+    return s;
+}
+
 CHECK(own_argument, 8, "gives each thread its own client, however late the thread starts",
       .needs = "thread_per_client",
       .hint = "A new thread may start long after pthread_create() has returned. By then, a "
@@ -53,6 +87,7 @@ CHECK(own_argument, 8, "gives each thread its own client, however late the threa
     receive_text(b, "I am B\n");
     send_text(c, "I am C\n");
     receive_text(c, "I am C\n");
+    end_before_create_returns();
 }
 
 SHARED_CHECK(all_bytes, 3, "echoes every byte, including those with the value 0")
@@ -62,15 +97,25 @@ SHARED_CHECK(silent_client, 6, "serves other clients while one never writes and 
              .needs = "pieces thread_per_client")
 SHARED_CHECK(crowd, 7, "serves 100 simultaneous clients without mixing up a byte",
              .needs = "half_close silent_client own_argument")
-SHARED_CHECK(client_vanishes, 5, "survives clients that reset or leave without reading")
+SHARED_CHECK(client_vanishes, 5, "survives clients that reset or leave without reading",
+             .needs = "echo_line own_argument")
 SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, exactly once")
 SHARED_CHECK(interrupted_calls, 5, "restarts calls that a signal interrupted",
              .needs = "pieces own_argument")
 SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens")
 
+SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the correct counts",
+             .needs = "half_close client_vanishes own_argument",
+             .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
+                     "in the list and shuts them down, then waits until the last client has left.",
+             .by_hand = "make run                    # and in a second terminal:\n"
+                        "for i in 1 2; do\n"
+                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+                        "# then Ctrl-C in the first: served 2 connections, 12 bytes")
+
 CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees its stack",
-      .needs = "thread_per_client crowd",
+      .needs = "thread_per_client crowd stop",
       .hint = "A thread must return when its client has left. Its stack is then kept until it is "
               "joined, unless it is detached: pthread_detach(3).",
       .by_hand = "make run                    # and in a second terminal:\n"
@@ -105,16 +150,11 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
     if (kept > CLIENTS)
         fail_check(s, "stacks freed when their threads have ended",
                    "%d more memory mappings than after the first clients", kept);
+    s = end_before_create_returns();
+    struct ending e = stop_server(s, SIGTERM);
+    if (e.by_signal || e.code != 0)
+        fail_check(s, "exit status 0 after SIGTERM", "%s", describe_ending(s));
 }
-
-SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the correct counts",
-             .needs = "half_close client_vanishes own_argument",
-             .hint = "Threads blocked in recv() or send() must be woken: main finds their sockets "
-                     "in the list and shuts them down, then waits until the last client has left.",
-             .by_hand = "make run                    # and in a second terminal:\n"
-                        "(echo hello; sleep 5) | nc 127.0.0.1 9000 &\n"
-                        "(echo hello; sleep 5) | nc 127.0.0.1 9000 & sleep 1\n"
-                        "# then Ctrl-C in the first terminal: served 2 connections, 12 bytes")
 
 CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
       .needs = "thread_per_client stop",

@@ -5,6 +5,8 @@
 #include "checks/shared_checks.h"
 #include "harness.h"
 
+#include <string.h>
+
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(echo_line, 6, "sends a line back to nc",
              .hint = "In which call is it blocked? If in select: was the listening socket in the "
@@ -21,6 +23,66 @@ SHARED_CHECK(big_message, 5, "echoes 8 MiB, every byte in its place",
                         "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 3; cksum)  # the same")
 SHARED_CHECK(half_close, 6, "sends the rest after the client's half-close, then closes")
 SHARED_CHECK(one_thread, 5, "serves all its clients with one thread")
+
+/* Many clients, and always one that has sent something: the others need no recv(). */
+static void expect_recv_of_ready_clients_only(void)
+{
+    enum { CLIENTS = 20, ROUNDS = 10 };
+    struct peer *clients[CLIENTS];
+    set_hint("select returns which descriptors are ready (FD_ISSET), and nothing when it fails. A "
+             "recv() for every client costs a system call for each in every round.",
+             "make run FAULTS=strict_select    # and in a second terminal:\n"
+             "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+             "echo hello | nc -N 127.0.0.1 9000    # and a message in the first?");
+    struct server *s = start_server(.faults = "strict_select,eintr=5");
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        wait_asleep(s);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        send_text(clients[i], "only I\n");
+        receive_text(clients[i], "only I\n");
+    }
+    wait_asleep(s);
+    if (strstr(standard_error_of(s), "that select had not reported") != NULL)
+        fail_check(s, "recv() for the clients that select has reported, and for no others",
+                   "in one round, recv() for eight or more that it had not reported (EAGAIN)");
+}
+
+/* A new client has a lower descriptor than one that has been connected for longer. */
+static void expect_service_on_higher_descriptor(void)
+{
+    struct peer *clients[4];
+    set_hint("select examines the descriptors below its first argument only: that is the highest "
+             "one in any set, plus 1. The client that came or left last need not have the "
+             "highest.",
+             "make run                    # and in a second terminal, bash:\n"
+             "exec 5<>/dev/tcp/127.0.0.1/9000 6<>/dev/tcp/127.0.0.1/9000\n"
+             "exec 5>&-; exec 5<>/dev/tcp/127.0.0.1/9000   # gets the lower descriptor\n"
+             "echo hello >&6; head -n 1 <&6");
+    struct server *s = start_server();
+    for (int i = 0; i < 4; i++) {
+        clients[i] = connect_to(s);
+        send_text(clients[i], "hello\n");
+        receive_text(clients[i], "hello\n");
+    }
+    hang_up(clients[0]);
+    wait_asleep(s);
+    struct peer *e = connect_to(s);
+    send_text(e, "hello\n");
+    receive_text(e, "hello\n");
+    for (int i = 1; i < 4; i++) {
+        send_text(clients[i], "I was here before\n");
+        receive_text(clients[i], "I was here before\n");
+    }
+    for (int i = 3; i > 0; i--) { /* the highest leaves */
+        hang_up(clients[i]);
+        wait_asleep(s);
+        struct peer *next = i > 1 ? clients[i - 1] : e;
+        send_text(next, "and I stay\n");
+        receive_text(next, "and I stay\n");
+    }
+}
 
 CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thread",
       .hint = "Any other call that blocks delays all clients: make the sockets non-blocking, and "
@@ -44,6 +106,8 @@ CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thr
     send_text(a, "hello\n");
     receive_text(a, "hello\n");
     expect_waiting_in(s, "select");
+    expect_recv_of_ready_clients_only();
+    expect_service_on_higher_descriptor();
 }
 
 SHARED_CHECK(silent_client, 5, "serves other clients while one never writes and one never reads",
@@ -57,7 +121,7 @@ SHARED_CHECK(client_vanishes, 6, "survives clients that reset or leave without r
 SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, exactly once")
 
 CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into an fd_set",
-      .needs = "waits_in_select",
+      .needs = "half_close waits_in_select",
       .hint = "An fd_set holds the descriptors 0 to FD_SETSIZE - 1. FD_SET with a higher one "
               "writes outside of it: select(2).",
       .hint_if = {[CRASHED] = OWN_HINT, [EXITED] = OWN_HINT},

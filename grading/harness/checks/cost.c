@@ -49,6 +49,17 @@ static void expect_idle_after_half_close(uint64_t echo)
     free(text);
 }
 
+/* Linux subtracts the time that select() has waited from its timeout. */
+static void expect_idle_after_timeout(uint64_t echo)
+{
+    struct server *s = start_server(.faults = "timeout_elapses");
+    set_hint("select() may change its timeout to the time that is left. When that is 0, it returns "
+             "at once: set the timeout again before every call.",
+             NULL);
+    expect_idle(s, echo, "after select() has reached its timeout once");
+    set_hint(NULL, NULL);
+}
+
 DEFINE_SHARED_CHECK(
     idle_is_free, .needs = "half_close",
     .hint = "The server must sleep until there is something to do. Does it poll, or wait for a "
@@ -67,6 +78,7 @@ DEFINE_SHARED_CHECK(
     if (searches)
         expect_idle_around_search(echo);
     expect_idle_after_half_close(echo);
+    expect_idle_after_timeout(echo);
 }
 
 /* CPU time per echo in nanoseconds, in one round. */

@@ -4,6 +4,38 @@
 #include "steps.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+/* The fault has a child end just after accept() has failed with EINTR. */
+static void expect_errno_preserved(struct server *s)
+{
+    static const char words[] = "the handler of SIGCHLD changed errno";
+    const char *found = strstr(standard_error_of(s), words);
+    if (found == NULL)
+        return;
+    set_hint("A handler may run between a call that fails and the line that looks at errno. "
+             "waitpid() sets errno, to ECHILD when there are no more children: save errno at the "
+             "beginning of the handler, and restore it at the end. See signal-safety(7).",
+             "make run FAULTS=eintr=2,sigchld_after_eintr    # prints when errno has changed");
+    fail_check(s, "errno as it was before the handler of SIGCHLD",
+               "it changed errno%.*s, between accept() and what checks its result",
+               (int)strcspn(found + sizeof words - 1, "\n"), found + sizeof words - 1);
+}
+
+static void expect_close_not_repeated(void)
+{
+    set_hint("close() may fail with EINTR. On Linux the descriptor has been closed all the same, "
+             "and may already belong to another client: do not call it again. And look at errno "
+             "only after a call that has failed: what it contains may be left from another.",
+             "make run FAULTS=eintr_close,strict_close    # and in a second terminal:\n"
+             "echo hello | nc -N 127.0.0.1 9000           # and a message in the first?");
+    struct server *s = start_server(.faults = "eintr_close,strict_close");
+    for (int i = 0; i < 3; i++)
+        expect_service(s);
+    wait_asleep(s);
+    expect_closed_once(s);
+    set_hint(NULL, NULL);
+}
 
 DEFINE_SHARED_CHECK(
     interrupted_calls, .needs = "pieces",
@@ -14,7 +46,7 @@ DEFINE_SHARED_CHECK(
                "printf 'hello, server\\n' | nc -N 127.0.0.1 9000")
 {
     /* The first call of every two: accept, recv and send are each interrupted and then not. */
-    struct server *s = start_server(.faults = "eintr=2");
+    struct server *s = start_server(.faults = "eintr=2,sigchld_after_eintr");
     for (int i = 0; i < 2; i++) {
         struct peer *c = connect_to(s);
         send_text(c, "hello,\n");
@@ -23,6 +55,8 @@ DEFINE_SHARED_CHECK(
         receive_text(c, "server\n");
         hang_up(c);
     }
+    expect_errno_preserved(s);
+    expect_close_not_repeated();
     if (!searches)
         return;
     set_hint(

@@ -42,5 +42,7 @@ int descriptors_for(int clients);
  * number of bytes cannot be known, `bytes` is ANY_BYTES. */
 #define ANY_BYTES SIZE_MAX
 void expect_summary_line(struct server *s, struct ending e, int connections, size_t bytes);
+/* Fails if a server that was stopped has signalled any process but its living children. */
+void expect_own_children_signalled(struct server *s, struct ending e);
 
 #endif

@@ -11,9 +11,7 @@
 void expect_summary_line(struct server *s, struct ending e, int connections, size_t bytes)
 {
     char line[100], expected[120];
-    if (strstr(e.err, "kill(-1, ") != NULL)
-        fail_check(s, "no signal to any process but the server's own children",
-                   "kill(-1, ...), a signal to all processes of this user");
+    expect_own_children_signalled(s, e);
     if (e.by_signal || e.code != 0) {
         note_failure(EXIT_STATUS);
         fail_check(s, "exit status 0 after SIGTERM or SIGINT", "%s", describe_ending(s));
@@ -151,10 +149,10 @@ static void stop_while_flooded(void)
     set_hint(NULL, NULL);
 }
 
-static void stop_with_several_clients(void)
+static void stop_with_several_clients(const char *faults)
 {
     enum { CLIENTS = 5 };
-    struct server *s = start_server();
+    struct server *s = start_server(.faults = faults);
     struct peer *clients[CLIENTS];
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = connect_to(s);
@@ -167,6 +165,23 @@ static void stop_with_several_clients(void)
     expect_summary_line(s, stop_server(s, SIGTERM), CLIENTS, 55);
     for (int i = 1; i < CLIENTS; i++)
         receive_eof_or_reset(clients[i]);
+}
+
+/* Whatever waits for a condition variable wakes up once too early, and what a thread does after it
+ * has unlocked a mutex comes too late. */
+static void stop_with_late_threads(void)
+{
+    set_hint(
+        "The summary must include every thread's bytes. pthread_cond_wait() may return although "
+        "nothing has happened, or when the first thread has ended: check in a while loop "
+        "whether all have. And a thread must have counted before main can see that it has "
+        "ended.",
+        "make run FAULTS=spurious_wakeup=1000,late_ends    # in a second terminal:\n"
+        "for i in 1 2; do\n"
+        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+        "# then Ctrl-C in the first: served 2 connections, 12 bytes");
+    stop_with_several_clients("spurious_wakeup=1000,late_ends");
+    set_hint(NULL, NULL);
 }
 
 DEFINE_SHARED_CHECK(
@@ -190,8 +205,11 @@ DEFINE_SHARED_CHECK(
     expect_count_of_sent_bytes();
     set_hint(NULL, NULL);
     stop_at_worst_moments(has_loop);
-    if (!one_at_a_time)
-        stop_with_several_clients();
+    if (one_at_a_time)
+        return;
+    if (!has_loop)
+        stop_with_late_threads();
+    stop_with_several_clients(NULL);
     if (searches)
         stop_while_flooded();
 }

@@ -89,6 +89,19 @@ static int take_port(int *port)
     grader_error("no free port on 127.0.0.1");
 }
 
+static void check_failing_call(const char *fault, const char *call)
+{
+    set_hint("What socket(), bind() and listen() return must be checked: pass the name of the call "
+             "that has failed to die().",
+             "make run FAULTS=no_socket; make run FAULTS=no_listen   # must end at once");
+    struct server *s = start_server(.faults = fault, .may_fail_to_start = true);
+    asked("%s() fails", call);
+    struct ending e = wait_for_exit(s);
+    if (e.by_signal || e.code != 1)
+        fail_check(s, "exit status 1, and a message on standard error", "%s", describe_ending(s));
+    set_hint(NULL, NULL);
+}
+
 DEFINE_SHARED_CHECK(
     usage,
     .hint = "When the port is in use, print \"server: bind: \" and strerror(errno) on standard "
@@ -117,4 +130,6 @@ DEFINE_SHARED_CHECK(
     if (e.by_signal || e.code != 1)
         fail_check(s, "exit status 1 for a port that is in use", "%s", describe_ending(s));
     close(taken);
+    check_failing_call("no_socket", "socket");
+    check_failing_call("no_listen", "listen");
 }

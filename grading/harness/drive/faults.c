@@ -1,40 +1,4 @@
-/*
- * Preloaded into the server (LD_PRELOAD, ld.so(8)): makes rare events certain. The environment
- * variable FAULTS lists them, as "short_send=7,short_recv=100,eintr=2":
- *
- *   short_send=N   a send takes at most N bytes
- *   short_recv=N   a recv returns at most N bytes
- *   eintr=N        each function's first call of every N fails with EINTR. Each function has its
- *                  own count: with one for all, every other recv could fail forever.
- *   fork_fails=N   the Nth fork after the first accept fails with EAGAIN
- *   thread_fails=N the Nth pthread_create after the first accept fails with EAGAIN
- *   late_threads=N no new thread starts before N clients are accepted and N threads created
- *   spurious_wakeup=N  of every N calls that wait for a condition variable, the first returns at
- *                  once: pthread_cond_wait(3p) allows it
- *   term_before_accept=N, term_after_accept=N  SIGTERM arrives just before, or just after, the
- *                  Nth accept: too early to interrupt a call, or too late
- *   term_before_wait=N  SIGTERM arrives just before the first select, poll or epoll_wait after
- *                  the Nth accept. While blocked it stays pending until a call unblocks it.
- *   late_after_stop=N  after a stop (SIGSTOP, SIGCONT), the first select, poll or epoll_wait that
- *                  finds something ready returns N milliseconds late, as on a busy machine
- *   pause_after_stop=N  after a stop, the next such call begins N milliseconds late: what becomes
- *                  ready meanwhile, it finds in one batch
- *   small_buffers  each accepted socket has the smallest possible send buffer, and so has each that
- *                  is created after the first accept, to call a backend
- *   big_receive    each accepted socket has a large receive buffer from the beginning
- *   strict_close   a close that fails with EBADF is reported on standard error
- *   late_drain=N   the first read of an eventfd or a pipe after the Nth accept waits until there
- * has been another write to one: faults_wakeup.c socket_fails=N after the first accept, every Nth
- * socket() fails with EMFILE accept_fails=N the Nth accept that would find a client fails with
- * ECONNABORTED, as if that client had left; the next one finds it term_after_recv=N  SIGTERM
- * arrives just after the Nth recv of a client's bytes never_drained=N  the Nth accepted client,
- * after its first bytes, always has more to send: each recv is full, and a send takes everything,
- * which goes nowhere
- *
- * read and write are affected on sockets only: pipes, eventfds and signalfds are left alone.
- * EAGAIN is never injected: a server may take it to mean "drained".
- * The variants __recv_chk and so on are what _FORTIFY_SOURCE turns the plain names into.
- */
+/* The faults of calls on sockets; drive/faults.h lists all. */
 #undef _FORTIFY_SOURCE /* this file defines the plain names */
 #include "drive/faults.h"
 
@@ -60,8 +24,7 @@ int fork_fails, thread_fails, late_threads, spurious_wakeup, late_drain;
 static int term_before_accept, term_after_accept, term_before_wait, never_drained;
 static int late_after_stop, pause_after_stop, term_after_recv;
 int socket_fails, accept_fails;
-bool small_buffers;
-static bool strict_close, big_receive;
+bool small_buffers, strict_close, big_receive, eintr_close, no_socket, no_listen;
 
 int first_process;
 atomic_int accepted;
@@ -72,13 +35,24 @@ static size_t setting(const char *name)
     return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
-static const char *const names[] = {"short_send",       "short_recv",         "eintr",
-                                    "fork_fails",       "thread_fails",       "late_threads",
-                                    "spurious_wakeup",  "term_before_accept", "term_after_accept",
-                                    "term_before_wait", "late_after_stop",    "small_buffers",
-                                    "big_receive",      "strict_close",       "never_drained",
-                                    "late_drain",       "socket_fails",       "accept_fails",
-                                    "term_after_recv",  "pause_after_stop",   NULL};
+static bool is_set(const char *name)
+{
+    const char *faults = getenv("FAULTS");
+    return faults != NULL && strstr(faults, name) != NULL;
+}
+
+static const char *const names[] = {
+    "short_send",          "short_recv",         "eintr",
+    "fork_fails",          "thread_fails",       "late_threads",
+    "spurious_wakeup",     "term_before_accept", "term_after_accept",
+    "term_before_wait",    "late_after_stop",    "small_buffers",
+    "big_receive",         "strict_close",       "never_drained",
+    "eintr_close",         "no_socket",          "no_listen",
+    "late_parent",         "late_children",      "imaginary_children",
+    "sigchld_after_eintr", "early_threads",      "late_ends",
+    "late_kill",           "timeout_elapses",    "strict_select",
+    "late_drain",          "socket_fails",       "accept_fails",
+    "term_after_recv",     "pause_after_stop",   NULL};
 
 /* A misspelt name would be a fault that never happens. */
 static void refuse_unknown(const char *faults)
@@ -121,13 +95,24 @@ __attribute__((constructor)) static void begin(void)
     socket_fails = (int)setting("socket_fails=");
     accept_fails = (int)setting("accept_fails=");
     term_after_recv = (int)setting("term_after_recv=");
-    const char *faults = getenv("FAULTS");
-    strict_close = faults && strstr(faults, "strict_close");
-    small_buffers = faults && strstr(faults, "small_buffers");
-    big_receive = faults && strstr(faults, "big_receive");
+    imaginary_children = (int)setting("imaginary_children=");
+    strict_close = is_set("strict_close");
+    small_buffers = is_set("small_buffers");
+    big_receive = is_set("big_receive");
+    eintr_close = is_set("eintr_close");
+    no_socket = is_set("no_socket");
+    no_listen = is_set("no_listen");
+    late_parent = is_set("late_parent");
+    late_children = (int)setting("late_children=");
+    late_kill = is_set("late_kill");
+    sigchld_after_eintr = is_set("sigchld_after_eintr");
+    early_threads = is_set("early_threads");
+    late_ends = is_set("late_ends");
+    timeout_elapses = is_set("timeout_elapses");
+    strict_select = is_set("strict_select");
 }
 
-static bool is_socket(int fd)
+bool is_socket(int fd)
 {
     struct stat s;
     int saved = errno;
@@ -187,6 +172,9 @@ static ssize_t fill_if_endless(int fd, void *data, size_t size, ssize_t received
     if (term_after_recv != 0 && received > 0 &&
         atomic_fetch_add(&receives, 1) + 1 == term_after_recv)
         send_sigterm("just after recv");
+    note_received(fd, received);
+    if (received == 0)
+        end_late();
     if (received <= 0 || fd != endless_fd)
         return received;
     endless_begun = true;
@@ -392,30 +380,31 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     return n;
 }
 
-/* Accepted sockets inherit the size, which holds from the first packet on: tcp(7). */
-int listen(int fd, int backlog)
-{
-    INTERCEPT(listen);
-    if (big_receive)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){1024 * 1024}, sizeof(int));
-    return real(fd, backlog);
-}
-
 int accept(int fd, __SOCKADDR_ARG address, socklen_t *length)
 {
     INTERCEPT(accept);
-    if (interrupted(&calls) || accept_is_aborted(fd))
+    if (interrupted(&calls))
+        return child_ends_after_eintr();
+    if (accept_is_aborted(fd))
         return -1;
     before_accept();
+    int imaginary = accept_imaginary();
+    if (imaginary != -1)
+        return imaginary;
     return count_accept(real(fd, address, length));
 }
 
 int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
 {
     INTERCEPT(accept4);
-    if (interrupted(&calls) || accept_is_aborted(fd))
+    if (interrupted(&calls))
+        return child_ends_after_eintr();
+    if (accept_is_aborted(fd))
         return -1;
     before_accept();
+    int imaginary = accept_imaginary();
+    if (imaginary != -1)
+        return imaginary;
     return count_accept(real(fd, address, length, flags));
 }
 
@@ -441,14 +430,20 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
 int select(int n, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
     INTERCEPT(select);
-    return interrupted_wait(&calls) ? -1 : late(real(n, in, out, other, timeout));
+    if (interrupted_wait(&calls))
+        return note_reported(0, NULL, NULL, -1);
+    if (select_times_out(n, in, out, other, timeout))
+        return 0;
+    return note_reported(n, in, out, late(real(n, in, out, other, timeout)));
 }
 
 int pselect(int n, fd_set *in, fd_set *out, fd_set *other, const struct timespec *timeout,
             const sigset_t *mask)
 {
     INTERCEPT(pselect);
-    return interrupted_wait(&calls) ? -1 : late(real(n, in, out, other, timeout, mask));
+    if (interrupted_wait(&calls))
+        return note_reported(0, NULL, NULL, -1);
+    return note_reported(n, in, out, late(real(n, in, out, other, timeout, mask)));
 }
 
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout)
@@ -478,17 +473,11 @@ int epoll_pwait2(int fd, struct epoll_event *events, int most, const struct time
     return epoll_pwait(fd, events, most, (int)milliseconds, mask);
 }
 
-int close(int fd)
+/* The client has been closed: its descriptor may be given to another. */
+void end_endless(int fd)
 {
-    INTERCEPT(close);
     if (fd == endless_fd) {
         endless_fd = -1;
         endless_begun = false;
     }
-    int result = real(fd);
-    if (result == -1 && errno == EBADF && strict_close) {
-        dprintf(2, "close(%d): this descriptor is not open (closed twice?)\n", fd);
-        errno = EBADF;
-    }
-    return result;
 }

@@ -1,9 +1,8 @@
-/* The faults of processes and threads: fork, pthread_create, kill. See faults.c. */
+/* The faults of creating processes and threads, and of condition variables. See faults.h. */
 #include "drive/faults.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +21,6 @@ static bool fails_now(atomic_int *calls, int which)
     return true;
 }
 
-/* Only forks of the server's first process count: with a double fork, each client takes a second
- * one in its child. */
 static bool fork_fails_now(void)
 {
     return getpid() == first_process && fails_now(&forks, fork_fails);
@@ -32,14 +29,14 @@ static bool fork_fails_now(void)
 pid_t fork(void)
 {
     INTERCEPT(fork);
-    return fork_fails_now() ? -1 : real();
+    return fork_fails_now() ? -1 : fork_with_faults(real);
 }
 
 /* POSIX.1-2024: without the handlers of pthread_atfork. */
 pid_t _Fork(void)
 {
     INTERCEPT(_Fork);
-    return fork_fails_now() ? -1 : real();
+    return fork_fails_now() ? -1 : fork_with_faults(real);
 }
 
 struct late_start {
@@ -70,12 +67,80 @@ static int start_late_c11(void *argument)
     return late.start_c11(late.argument);
 }
 
+static void note_end(void *start)
+{
+    ((struct early_start *)start)->has_ended = true;
+    release_early_start(start);
+}
+
+static void *start_early(void *argument)
+{
+    struct early_start *early = argument;
+    void *result;
+    early->tid = gettid();
+    pthread_cleanup_push(note_end, early);
+    result = early->start(early->argument);
+    pthread_cleanup_pop(1);
+    return result;
+}
+
+static int start_early_c11(void *argument)
+{
+    struct early_start *early = argument;
+    int result;
+    early->tid = gettid();
+    pthread_cleanup_push(note_end, early);
+    result = early->start_c11(early->argument);
+    pthread_cleanup_pop(1);
+    return result;
+}
+
+static struct early_start *new_early_start(void *argument)
+{
+    struct early_start *early = calloc(1, sizeof *early);
+    if (early != NULL)
+        *early = (struct early_start){.argument = argument, .users = 2};
+    return early;
+}
+
+static int create_early(__typeof__(pthread_create) *real, pthread_t *thread,
+                        const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
+{
+    struct early_start *early = new_early_start(argument);
+    if (early == NULL)
+        return EAGAIN;
+    early->start = start;
+    int error = real(thread, attributes, start_early, early);
+    if (error != 0)
+        free(early);
+    else
+        wait_for_early_thread(early);
+    return error;
+}
+
+static int create_early_c11(__typeof__(thrd_create) *real, thrd_t *thread, thrd_start_t start,
+                            void *argument)
+{
+    struct early_start *early = new_early_start(argument);
+    if (early == NULL)
+        return thrd_nomem;
+    early->start_c11 = start;
+    int result = real(thread, start_early_c11, early);
+    if (result != thrd_success)
+        free(early);
+    else
+        wait_for_early_thread(early);
+    return result;
+}
+
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
                    void *argument)
 {
     INTERCEPT(pthread_create);
     if (thread_fails != 0 && fails_now(&threads, thread_fails))
         return EAGAIN;
+    if (early_threads != 0)
+        return create_early(real, thread, attributes, start, argument);
     if (late_threads == 0)
         return real(thread, attributes, start, argument);
     struct late_start *late = malloc(sizeof *late);
@@ -92,6 +157,8 @@ int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
     INTERCEPT(thrd_create);
     if (thread_fails != 0 && fails_now(&threads, thread_fails))
         return thrd_error;
+    if (early_threads != 0)
+        return create_early_c11(real, thread, start, argument);
     if (late_threads == 0)
         return real(thread, start, argument);
     struct late_start *late = malloc(sizeof *late);
@@ -117,23 +184,29 @@ int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
         *(void **)&real = dlvsym(RTLD_NEXT, "pthread_cond_wait", "GLIBC_2.3.2");
     if (real == NULL)
         *(void **)&real = dlsym(RTLD_NEXT, "pthread_cond_wait");
+    main_waits();
     return wakes_spuriously() ? 0 : real(condition, mutex);
 }
 
 int cnd_wait(cnd_t *condition, mtx_t *mutex)
 {
     INTERCEPT(cnd_wait);
+    main_waits();
     return wakes_spuriously() ? thrd_success : real(condition, mutex);
 }
 
-/* kill(-1, ...) signals every process of this user, the grader included. It happens when fork's -1
- * is taken for a child's pid. */
-int kill(pid_t pid, int sig)
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
-    INTERCEPT(kill);
-    if (pid != -1)
-        return real(pid, sig);
-    dprintf(2, "kill(-1, %d) would signal every process of this user; it was not sent\n", sig);
-    errno = EPERM;
-    return -1;
+    INTERCEPT(pthread_mutex_unlock);
+    int error = real(mutex);
+    unlock_late();
+    return error;
+}
+
+int mtx_unlock(mtx_t *mutex)
+{
+    INTERCEPT(mtx_unlock);
+    int result = real(mutex);
+    unlock_late();
+    return result;
 }

@@ -1,6 +1,6 @@
 /*
  * The fault of the wakeup descriptor, an eventfd or a pipe, through which a thread tells the loop
- * that it has added a result. See faults.c.
+ * that it has added a result. See faults.h.
  *
  * A loop that drains it after it has taken the results loses a result that is added in between,
  * with its notification. Here something is certainly added in between: the read waits for the next

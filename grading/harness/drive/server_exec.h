@@ -11,7 +11,7 @@ enum tool { PLAIN, MEMCHECK, HELGRIND, THREAD_SANITIZER };
 struct server_options {
     char unused;             /* lets start_server() have no arguments */
     enum tool tool;          /* the tool that it runs under; PLAIN: none */
-    const char *faults;      /* see faults.c: "short_send=7,short_recv=100,eintr=2" */
+    const char *faults;      /* see faults.h: "short_send=7,short_recv=100,eintr=2" */
     const char *const *argv; /* arguments instead of "0"; ends with NULL */
     int descriptors;        /* RLIMIT_NOFILE, soft and hard; MAX_DESCRIPTORS: as many as possible */
     int first_free_fd;      /* /dev/null is open on all descriptors from 3 to below this one */

@@ -33,6 +33,12 @@ static const char *text_of(const char *line)
     return digits > 0 && strncmp(line + 2 + digits, "== ", 3) == 0 ? line + digits + 5 : NULL;
 }
 
+/* The number of digits of the process id that the line begins with; 0 for other output. */
+static int pid_size(const char *line)
+{
+    return text_of(line) != NULL ? (int)strspn(line + 2, "0123456789") : 0;
+}
+
 static const char *line_after(const char *line)
 {
     size_t size = strcspn(line, "\n");
@@ -84,13 +90,34 @@ static bool was_killed(const char *log, const char *pid)
     return strstr(log, words) != NULL;
 }
 
+/* The child of a double fork that only forks: it exits at once, which closes all that it has
+ * inherited. `pid`: a line of its log. */
+static bool only_forks(const char *log, const char *pid)
+{
+    char words[80];
+    int size = pid_size(pid);
+    snprintf(words, sizeof words, "FAULTS: process %.*s only forks", size, pid + 2);
+    return size > 0 && strstr(log, words) != NULL;
+}
+
+/* A child may keep a pipe open for as long as it lives: then its parent reads EOF when it ends. */
+static bool is_pipe_of_child(const char *log, const char *line, const char *open)
+{
+    const char *first = log;
+    while (*first != '\0' && text_of(first) == NULL)
+        first = line_after(first);
+    return strncmp(open, " Open file descriptor ", 22) == 0 && pid_size(first) > 0 &&
+           strncmp(first, line, 2 + (size_t)pid_size(first) + 2) != 0;
+}
+
 /* The first descriptor that a process left open, as " Open AF_INET socket 4: ...". valgrind does
  * not list descriptors 0, 1 and 2. */
 static const char *first_open_descriptor(const char *log)
 {
     for (const char *line = log; line != NULL && *line != '\0';) {
         const char *end = strchr(line, '\n'), *open = strstr(line, " Open ");
-        if (open != NULL && (end == NULL || open < end) && !was_killed(log, line))
+        if (open != NULL && (end == NULL || open < end) && !was_killed(log, line) &&
+            !only_forks(log, line) && !is_pipe_of_child(log, line, open))
             return open;
         line = end == NULL ? NULL : end + 1;
     }
