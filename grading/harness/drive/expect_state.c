@@ -219,22 +219,35 @@ void expect_processes(struct server *s, int n, const char *why)
     expect_count(s, count_processes, "process", "processes", n, why);
 }
 
+/* Neighbours of the same name share a line. What every process has, 0 to 2, is left out. */
 static void add_descriptor_evidence(struct server *s)
 {
-    enum { MAX_DESCRIPTORS_READ = 4096, MAX_LINES = 8 };
+    enum { MAX_DESCRIPTORS_READ = 4096, MAX_LINES = 8, FIRST = 3 };
+    char name[300], last[300] = "";
+    int lines = 0, more = 0, begin = 0, end = 0;
     read_connections();
-    int open = 0;
-    for (int fd = 0; fd < MAX_DESCRIPTORS_READ; fd++) {
-        char target[8], name[300];
-        if (read_descriptor(s->pid, fd, target, sizeof target) <= 0)
-            continue;
-        if (open++ >= MAX_LINES)
-            continue;
-        name_descriptor(name, sizeof name, s->pid, fd);
-        evidence("descriptor %d: %s", fd, name);
+    for (int fd = FIRST; fd <= MAX_DESCRIPTORS_READ; fd++) {
+        char target[8];
+        if (fd < MAX_DESCRIPTORS_READ) {
+            if (read_descriptor(s->pid, fd, target, sizeof target) <= 0)
+                continue;
+            name_descriptor(name, sizeof name, s->pid, fd);
+            if (begin > 0 && strcmp(name, last) == 0) {
+                end = fd;
+                continue;
+            }
+        }
+        if (begin > 0 && lines++ >= MAX_LINES)
+            more++;
+        else if (begin > 0 && begin == end)
+            evidence("descriptor %d: %s", begin, last);
+        else if (begin > 0)
+            evidence("descriptors %d to %d: %s", begin, end, last);
+        strcpy(last, name);
+        begin = end = fd;
     }
-    if (open > MAX_LINES)
-        evidence("... and %d more descriptors", open - MAX_LINES);
+    if (more > 0)
+        evidence("... and %d more such lines", more);
 }
 
 void expect_descriptors(struct server *s, int most, const char *why)

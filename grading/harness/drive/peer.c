@@ -26,7 +26,12 @@ int count_peers(void)
     return peer_count;
 }
 
-static struct peer *peer_at(int port)
+const struct peer *first_peer(void)
+{
+    return first;
+}
+
+const struct peer *find_peer(int port)
 {
     struct peer *found = NULL; /* the latest: the kernel may assign a port twice */
     for (struct peer *p = first; p != NULL; p = p->next)
@@ -37,14 +42,14 @@ static struct peer *peer_at(int port)
 
 const char *peer_name_at(int port)
 {
-    struct peer *p = peer_at(port);
+    const struct peer *p = find_peer(port);
     return p == NULL ? NULL : p->name;
 }
 
 const char *peer_state_at(int port)
 {
     static char text[160];
-    struct peer *p = peer_at(port);
+    const struct peer *p = find_peer(port);
     if (p == NULL)
         return NULL;
     int n = p->sent == 0 ? snprintf(text, sizeof text, "which has sent nothing")

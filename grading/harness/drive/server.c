@@ -5,6 +5,7 @@
 #include "drive/backend.h"
 #include "drive/peer.h"
 #include "drive/wait_loop.h"
+#include "observe/signals.h"
 #include "observe/sockets.h"
 #include "observe/tasks.h"
 
@@ -146,6 +147,8 @@ struct ending stop_server(struct server *s, int sig)
     char expected[64];
     snprintf(expected, sizeof expected, "the server ends after SIG%s", sigabbrev_np(sig));
     asked("the server receives SIG%s", sigabbrev_np(sig));
+    if (read_signals(s->pid, s->pid, &s->signals_before_stop))
+        s->signal_sent = sig;
     kill(s->pid, sig);
     if (s->frozen)
         thaw(s);

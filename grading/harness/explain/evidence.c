@@ -4,6 +4,8 @@
 #include "core/test_data.h"
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
+#include "explain/state_lines.h"
+#include "explain/task_names.h"
 #include "observe/sockets.h"
 #include "observe/syscall_table.h"
 #include "observe/tasks.h"
@@ -27,6 +29,7 @@ static void describe_task(char *text, size_t size, const struct task *task)
     char descriptor[300];
     const char *call = call_name(task->call);
     enum call_kind kind = call_kind(task->call);
+    const char *lock = describe_lock(task);
     if (task->state == 'Z')
         snprintf(text, size, "ended, but not waited for (a zombie)");
     else if (task->state == 'T' || task->state == 't')
@@ -35,6 +38,8 @@ static void describe_task(char *text, size_t size, const struct task *task)
         snprintf(text, size, "running, not waiting in any system call");
     else if (call == NULL)
         snprintf(text, size, "in system call number %ld", task->call);
+    else if (lock != NULL)
+        snprintf(text, size, "in futex: %s", lock);
     else if (kind == CALL_WAITS || (kind == CALL_POLLS && !is_epoll_wait(task->call)))
         snprintf(text, size, "in %s", call);
     else {
@@ -51,7 +56,7 @@ static void add_task_lines(struct server *s)
     enum { MAX_LINES = 12 };
     static char what[2][700];
     const struct task *tasks;
-    int n = read_all_tasks(s->pid, &tasks), processes = 0, lines = 0;
+    int n = read_named_tasks(s->pid, &tasks), processes = 0, lines = 0;
     for (int i = 0; i < n; i++)
         processes += tasks[i].pid == tasks[i].tid;
     const char *unit = processes > 1 ? "process" : "thread";
@@ -102,7 +107,9 @@ static void add_queue_lines(struct server *s)
             continue;
         }
         const char *name = peer_name_at(c->remote);
-        if (name == NULL || c->inode == 0 || (c->to_read == 0 && c->to_send == 0))
+        /* To a client that reads, what has been sent has arrived, acknowledged or not. */
+        bool has_to_read = name != NULL && c->to_send > 0 && find_peer(c->remote)->not_reading;
+        if (name == NULL || c->inode == 0 || (c->to_read == 0 && !has_to_read))
             continue;
         if (++lines > MAX_LINES) {
             evidence("... and more such clients");
@@ -110,10 +117,9 @@ static void add_queue_lines(struct server *s)
         }
         if (c->to_read > 0)
             add_unread_line(name, c->to_read);
-        if (c->to_send > 0)
-            evidence("%s: %lu %s not acknowledged yet", name, c->to_send,
-                     c->to_send == 1 ? "byte that the server sent is"
-                                     : "bytes that the server sent are");
+        if (has_to_read)
+            evidence("%s does not read; %lu %s for it in the server's socket", name, c->to_send,
+                     c->to_send == 1 ? "byte waits" : "bytes wait");
     }
 }
 
@@ -148,5 +154,6 @@ void add_thread_evidence(struct server *s)
         add_task_lines(s);
         add_queue_lines(s);
     }
+    add_state_lines(s);
     add_standard_error(s);
 }

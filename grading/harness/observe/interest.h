@@ -1,0 +1,37 @@
+/* Which descriptors the server waits for: an epoll instance's interest list, or the arguments of
+ * select and poll. */
+#ifndef OBSERVE_INTEREST_H
+#define OBSERVE_INTEREST_H
+
+#include "observe/tasks.h"
+
+enum { MAX_INTEREST = 2048 };
+
+enum multiplexer { EPOLL, SELECT, POLL };
+
+struct interest {
+    int fd;
+    unsigned events; /* as for epoll and poll; select: EPOLLIN, EPOLLOUT, EPOLLPRI */
+};
+
+struct interest_list {
+    enum multiplexer kind;
+    pid_t pid;
+    int nfds;          /* select's */
+    bool for_ever;     /* no timeout */
+    double timeout_ms; /* otherwise */
+    int count;
+    struct interest all[MAX_INTEREST];
+};
+
+/* Of a thread that is blocked in such a call. False when it is in none, when this cannot be read,
+ * or when there are more descriptors than fit. */
+bool read_interest(const struct task *task, struct interest_list *list);
+/* Of any epoll instance, without a timeout. */
+bool read_epoll_interest(pid_t pid, int epoll_fd, struct interest_list *list);
+/* The hexadecimal number after these words in a descriptor's /proc/PID/fdinfo, or -1. */
+long read_descriptor_number(pid_t pid, int fd, const char *words);
+
+const struct interest *find_interest(const struct interest_list *list, int fd);
+
+#endif
