@@ -219,35 +219,52 @@ void expect_processes(struct server *s, int n, const char *why)
     expect_count(s, count_processes, "process", "processes", n, why);
 }
 
-/* Neighbours of the same name share a line. What every process has, 0 to 2, is left out. */
+enum { MAX_NAMES = 8, MAX_NUMBERS = 12 };
+
+struct named_descriptors {
+    char name[300], numbers[100];
+    int count;
+};
+
+static void add_number(struct named_descriptors *named, int fd)
+{
+    size_t length = strlen(named->numbers);
+    if (named->count++ < MAX_NUMBERS)
+        snprintf(named->numbers + length, sizeof named->numbers - length, "%s%d",
+                 length > 0 ? ", " : "", fd);
+}
+
+/* A line for each name. What every process has open, 0 to 2, is left out. */
 static void add_descriptor_evidence(struct server *s)
 {
-    enum { MAX_DESCRIPTORS_READ = 4096, MAX_LINES = 8, FIRST = 3 };
-    char name[300], last[300] = "";
-    int lines = 0, more = 0, begin = 0, end = 0;
+    enum { FIRST = 3, MAX_DESCRIPTORS_READ = 4096 };
+    static struct named_descriptors all[MAX_NAMES];
+    int names = 0, more = 0;
     read_connections();
-    for (int fd = FIRST; fd <= MAX_DESCRIPTORS_READ; fd++) {
-        char target[8];
-        if (fd < MAX_DESCRIPTORS_READ) {
-            if (read_descriptor(s->pid, fd, target, sizeof target) <= 0)
-                continue;
-            name_descriptor(name, sizeof name, s->pid, fd);
-            if (begin > 0 && strcmp(name, last) == 0) {
-                end = fd;
-                continue;
-            }
-        }
-        if (begin > 0 && lines++ >= MAX_LINES)
+    for (int fd = FIRST; fd < MAX_DESCRIPTORS_READ; fd++) {
+        char target[8], name[300];
+        int i = 0;
+        if (read_descriptor(s->pid, fd, target, sizeof target) <= 0)
+            continue;
+        name_descriptor(name, sizeof name, s->pid, fd);
+        while (i < names && strcmp(all[i].name, name) != 0)
+            i++;
+        if (i == MAX_NAMES) {
             more++;
-        else if (begin > 0 && begin == end)
-            evidence("descriptor %d: %s", begin, last);
-        else if (begin > 0)
-            evidence("descriptors %d to %d: %s", begin, end, last);
-        strcpy(last, name);
-        begin = end = fd;
+            continue;
+        }
+        if (i == names)
+            strcpy(all[names++].name, name);
+        add_number(&all[i], fd);
     }
+    for (int i = 0; i < names; i++)
+        if (all[i].count > MAX_NUMBERS)
+            evidence("%d descriptors, such as %s: %s", all[i].count, all[i].numbers, all[i].name);
+        else
+            evidence("%s %s: %s", all[i].count == 1 ? "descriptor" : "descriptors", all[i].numbers,
+                     all[i].name);
     if (more > 0)
-        evidence("... and %d more such lines", more);
+        evidence("... and %d more descriptors", more);
 }
 
 void expect_descriptors(struct server *s, int most, const char *why)

@@ -11,10 +11,16 @@
 #include <string.h>
 
 static const struct peer *receiving;
+static bool wrong_bytes;
 
 const struct peer *receiving_peer(void)
 {
     return receiving;
+}
+
+bool receiving_wrong_bytes(void)
+{
+    return wrong_bytes;
 }
 
 void stop_reading(struct peer *p)
@@ -41,6 +47,7 @@ static void receive_the_rest(struct peer *p)
 {
     static const double MAX_SECONDS_MORE = 0.2;
     struct wait w = begin_wait(p->server);
+    wrong_bytes = true;
     while (continue_wait(&w) && !all_tasks_asleep(p->server->pid) &&
            now() - w.since < MAX_SECONDS_MORE)
         ;
@@ -172,7 +179,8 @@ static void expect_end(struct peer *p, bool reset_allowed)
         if (buffered(&p->inbox) > 0) {
             receive_the_rest(p);
             add_origin_of_excess(p, received_so_far(p), buffered(&p->inbox));
-            fail_check(p->server, expected, "%zu more bytes: %s", buffered(&p->inbox),
+            fail_check(p->server, expected, "%zu more %s: %s", buffered(&p->inbox),
+                       buffered(&p->inbox) == 1 ? "byte" : "bytes",
                        quoted(received_so_far(p), buffered(&p->inbox), 0));
         }
         if (p->end == GOT_RST && !reset_allowed)

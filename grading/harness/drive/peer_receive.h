@@ -20,6 +20,8 @@ void receive_eof_or_reset(struct peer *p); /* FIN or RST, and nothing before it 
 
 /* The client that one of these waits for, or NULL: for the evidence. */
 const struct peer *receiving_peer(void);
+/* Has it received what it should not? Otherwise something is missing. */
+bool receiving_wrong_bytes(void);
 
 size_t unread_bytes(const struct peer *p); /* bytes received that no receive_text() has consumed */
 

@@ -79,20 +79,23 @@ static bool add_line_of_answer(const struct peer *receiver, struct text line)
 {
     const struct peer *found = NULL;
     struct text words = words_of_answer(line);
+    int searchers = 0, closed = 0;
     if (is_answer_to(receiver, words)) {
         evidence("that is the answer to a different search of %s", receiver->name);
         return true;
     }
     for (const struct peer *p = first_peer(); p != NULL; p = p->next)
         if (p->server == receiver->server && is_answer_to(p, words)) {
-            if (found != NULL)
-                return false;
             found = p;
+            searchers++;
+            closed += p->closed;
         }
-    if (found != NULL)
+    if (searchers == 1)
         evidence("that is the answer to %s's search%s", found->name,
-                 found->closed ? ", and that client has left" : "");
-    return found != NULL;
+                 closed > 0 ? ", and that client has left" : "");
+    else if (searchers > 1 && closed == searchers)
+        evidence("that is the answer to the search of a client that has left");
+    return searchers == 1 || (searchers > 1 && closed == searchers);
 }
 
 /* What a backend sent after the newline of an answer: not part of it. */
@@ -117,7 +120,7 @@ static bool add_line_of_sender(const struct peer *receiver, struct text bytes)
 {
     const struct peer *sender = only_sender(receiver, bytes);
     if (sender != NULL)
-        evidence("%s are %s's bytes", quoted(bytes.data, bytes.size, 0), sender->name);
+        evidence("these are %s's bytes: %s", sender->name, quoted(bytes.data, bytes.size, 0));
     return sender != NULL;
 }
 

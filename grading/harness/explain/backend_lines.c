@@ -29,12 +29,14 @@ static const struct connection *servers_socket(const struct call *c)
     return NULL;
 }
 
-/* What the server has done with the bytes that were sent to it. */
+/* What has become of the bytes that were sent to the server. */
 static const char *describe_reading(const struct call *c)
 {
     const struct connection *socket = servers_socket(c);
-    if (!is_open(c))
-        return "; the connection is closed";
+    if (!is_open(c) && c->start < c->end)
+        return ", and then the server closed the connection";
+    if (!is_open(c) && (c->mode == CLOSES_BEFORE_NEWLINE || c->mode == TRICKLES))
+        return ", then closed the connection";
     if (socket == NULL)
         return "";
     return socket->to_read > 0 ? ", which the server has not read" : ", which the server has read";
@@ -42,17 +44,22 @@ static const char *describe_reading(const struct call *c)
 
 static void describe_answer(const struct call *c, char *text, size_t size)
 {
+    char how_much[60] = "";
+    if (c->start < c->end)
+        snprintf(how_much, sizeof how_much, "%zu bytes of its answer: ", c->start);
+    else if (c->end > QUOTED_SIZE)
+        snprintf(how_much, sizeof how_much, "%zu bytes: ", c->end);
     if (!c->complete)
-        snprintf(text, size, "%s", c->size == 0 ? "" : ", without a newline yet");
+        snprintf(text, size, ", without a newline yet");
     else if (c->start > 0)
-        snprintf(text, size, "; %s %s%s", c->start < c->end ? "of its answer, it has sent" : "sent",
-                 quoted(c->answer, c->start, 0), describe_reading(c));
+        snprintf(text, size, ", sent %s%s%s", how_much, quoted(c->answer, c->start, 0),
+                 describe_reading(c));
     else if (c->mode == CLOSES)
-        snprintf(text, size, "; closed the connection");
+        snprintf(text, size, ", closed the connection");
     else if (c->given_up != 0)
         snprintf(text, size, "; the server closed the connection before the answer");
     else
-        snprintf(text, size, "; %s", is_held(c) ? "holds its answer" : "has not answered yet");
+        snprintf(text, size, ", %s", is_held(c) ? "holds its answer" : "has not answered yet");
 }
 
 static void add_call_line(const struct call *c)
@@ -134,5 +141,5 @@ void add_backend_lines(struct server *s)
     }
     const char *words = last_search(p, &size);
     if (words != NULL && (size == 0 || add_calls_for(words, size) == 0) && add_open_calls() == 0)
-        evidence("no call to a backend is open, and none was for this search");
+        evidence("no backend has received the words of this search");
 }

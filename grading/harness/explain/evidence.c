@@ -4,6 +4,7 @@
 #include "core/test_data.h"
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
+#include "explain/interest_lines.h"
 #include "explain/state_lines.h"
 #include "explain/task_names.h"
 #include "observe/sockets.h"
@@ -108,7 +109,8 @@ static void add_queue_lines(struct server *s)
         }
         const char *name = peer_name_at(c->remote);
         /* To a client that reads, what has been sent has arrived, acknowledged or not. */
-        bool has_to_read = name != NULL && c->to_send > 0 && find_peer(c->remote)->not_reading;
+        const struct peer *p = find_peer(c->remote);
+        bool has_to_read = p != NULL && c->to_send > 0 && p->not_reading && !p->closed;
         if (name == NULL || c->inode == 0 || (c->to_read == 0 && !has_to_read))
             continue;
         if (++lines > MAX_LINES) {
@@ -144,6 +146,7 @@ static void add_standard_error(struct server *s)
 
 void add_thread_evidence(struct server *s)
 {
+    add_spin_lines(s);
     /* If the server is about to end, how it ended is the better evidence. */
     for (double start = now(); now() - start < 0.3 && !has_ended(s) && !all_tasks_asleep(s->pid);)
         usleep(5000);

@@ -1,7 +1,8 @@
 #include "explain/interest_lines.h"
 #include "core/report.h"
+#include "drive/backend.h"
 #include "drive/descriptor_name.h"
-#include "drive/peer.h"
+#include "drive/peer_receive.h"
 #include "explain/descriptor_list.h"
 #include "explain/task_names.h"
 #include "observe/interest.h"
@@ -15,11 +16,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { MAX_LISTS = 8, MAX_FD = 4096, MAX_TROUBLES = 3 };
+enum { MAX_LISTS = 8, MAX_FD = 4096, MAX_EPOLL_FD = 64, MAX_TROUBLES = 3 };
 
-/* The lists of all threads that wait in such a call. */
+/* The lists of all threads that wait in such a call, and of epoll instances for which none waits.
+ */
 static struct interest_list lists[MAX_LISTS];
-static pid_t waiting[MAX_LISTS];
+static pid_t waiting[MAX_LISTS]; /* the thread, or 0 */
 static int list_count;
 
 static int by_fd(const void *a, const void *b)
@@ -27,17 +29,33 @@ static int by_fd(const void *a, const void *b)
     return ((const struct interest *)a)->fd - ((const struct interest *)b)->fd;
 }
 
-static void read_lists(const struct task *tasks, int n)
+static bool is_listed(pid_t pid, int epoll_fd)
+{
+    for (int i = 0; i < list_count; i++)
+        if (lists[i].kind == EPOLL && lists[i].pid == pid && lists[i].epoll_fd == epoll_fd)
+            return true;
+    return false;
+}
+
+static bool is_epoll_instance(pid_t pid, int fd)
+{
+    char target[64];
+    read_descriptor(pid, fd, target, sizeof target);
+    return strcmp(target, "anon_inode:[eventpoll]") == 0;
+}
+
+static void read_lists(pid_t root, const struct task *tasks, int n)
 {
     list_count = 0;
-    for (int i = 0; i < n && list_count < MAX_LISTS; i++) {
-        struct interest_list *list = &lists[list_count];
-        if (!read_interest(&tasks[i], list))
-            continue;
-        qsort(list->all, (size_t)list->count, sizeof *list->all,
-              by_fd); /* the kernel's: any order */
-        waiting[list_count++] = tasks[i].tid;
-    }
+    for (int i = 0; i < n && list_count < MAX_LISTS; i++)
+        if (read_interest(&tasks[i], &lists[list_count]))
+            waiting[list_count++] = tasks[i].tid;
+    for (int fd = 3; fd < MAX_EPOLL_FD && list_count < MAX_LISTS; fd++)
+        if (is_epoll_instance(root, fd) && !is_listed(root, fd) &&
+            read_epoll_interest(root, fd, &lists[list_count]))
+            waiting[list_count++] = 0;
+    for (int i = 0; i < list_count; i++) /* the kernel's are in any order */
+        qsort(lists[i].all, (size_t)lists[i].count, sizeof *lists[i].all, by_fd);
 }
 
 /* ---- words ------------------------------------------------------------------------------- */
@@ -168,12 +186,24 @@ static bool owes_output(const struct server *s, const struct connection *c, size
 {
     const struct peer *p = find_peer(c->remote);
     const struct connection *other = find_connection(c->remote, s->port);
-    if (p == NULL || p->server != s || p->is_nc || p->closed || other == NULL || c->to_send > 0 ||
-        other->to_send > 0 || p->sent < c->to_read)
+    bool searches = calls_at(USER) + calls_at(QUERY) + calls_at(STOCK) > 0;
+    if (searches || p == NULL || p->server != s || p->is_nc || p->closed || other == NULL ||
+        c->to_send > 0 || other->to_send > 0 || p->sent < c->to_read)
         return false;
     *read = p->sent - c->to_read;
     *sent = p->received + other->to_read;
     return *read > *sent;
+}
+
+/* Little may be what the server keeps on purpose; much is what the socket had no room for. */
+static void add_owed_line(enum multiplexer kind, const char *name, size_t read, size_t sent)
+{
+    enum { MUCH = 1024 };
+    static const char *const without[] = {[EPOLL] = "; there is no EPOLLOUT for it",
+                                          [SELECT] = "; it is not in writefds",
+                                          [POLL] = "; there is no POLLOUT for it"};
+    evidence("%s: the server has read %zu bytes and sent %zu%s", name, read, sent,
+             read - sent >= MUCH ? without[kind] : "");
 }
 
 /* What the call does not report, although it has happened. True when there is such a thing. */
@@ -196,9 +226,11 @@ static bool add_missed_line(const struct server *s, const struct connection *c)
     bool none = (events & ~(unsigned)(EPOLLONESHOT | EPOLLET)) == 0;
     if (!found && list->kind == SELECT && fd >= list->nfds)
         evidence("%s is descriptor %d: select ignores it, since nfds is %d", name, fd, list->nfds);
+    else if (found && readable && waiting[list - lists] == 0)
+        evidence("%s: no thread waits in its epoll_wait", name);
     else if (!found)
         evidence("%s is not in %s", name,
-                 list->kind == EPOLL ? "the epoll instance" : "any set of the call");
+                 list->kind == EPOLL ? "any epoll instance" : "any set of the call");
     else if (none && (events & EPOLLONESHOT))
         evidence("%s: reported once (EPOLLONESHOT), and not again until EPOLL_CTL_MOD", name);
     else if (readable && list->kind == SELECT && !(events & EPOLLIN))
@@ -206,24 +238,28 @@ static bool add_missed_line(const struct server *s, const struct connection *c)
     else if (readable && !(events & EPOLLIN))
         evidence("%s: %s does not wait for %sIN there", name, call, prefix);
     else if (readable && (events & EPOLLET))
-        evidence("%s: edge-triggered, so what is still unread is not reported again", name);
+        evidence("%s: edge-triggered, so what %s is not reported again", name,
+                 listens ? "is in the backlog" : "is still unread");
     else if (owes && !(events & EPOLLOUT))
-        evidence("%s: the server has read %zu bytes and sent %zu; %s%s", name, read, sent,
-                 list->kind == SELECT ? "it is not in writefds" : "no ",
-                 list->kind == SELECT  ? ""
-                 : list->kind == EPOLL ? "EPOLLOUT"
-                                       : "POLLOUT");
+        add_owed_line(list->kind, name, read, sent);
     else
         return false;
     return true;
 }
 
+/* The client that the check waits for comes first. */
 static int add_missed_lines(const struct server *s)
 {
     int count, lines = 0;
+    const struct peer *p = receiving_peer();
     const struct connection *connections = all_connections(&count);
-    for (int i = 0; i < count && list_count > 0 && lines < MAX_TROUBLES; i++)
-        if (connections[i].local == s->port)
+    const struct connection *awaited = p == NULL ? NULL : find_connection(s->port, p->port);
+    if (list_count == 0)
+        return 0;
+    if (awaited != NULL)
+        lines += add_missed_line(s, awaited);
+    for (int i = 0; i < count && lines < MAX_TROUBLES; i++)
+        if (connections[i].local == s->port && &connections[i] != awaited)
             lines += add_missed_line(s, &connections[i]);
     return lines;
 }
@@ -254,6 +290,10 @@ static const char *why_ready(pid_t pid, const struct interest *i)
         return NULL;
     if (c != NULL)
         return why_socket_is_ready(c, i->events);
+    char target[64];
+    read_descriptor(pid, i->fd, target, sizeof target);
+    if (strncmp(target, "socket:", 7) == 0)
+        return "EPOLLHUP, whatever the interest";
     if ((i->events & EPOLLIN) && read_descriptor_number(pid, i->fd, "eventfd-count:") > 0)
         return "EPOLLIN, and its count has not been read";
     if ((i->events & EPOLLIN) && read_descriptor_number(pid, i->fd, "ticks:") > 0)
@@ -265,7 +305,7 @@ enum { MAX_READY = 64 };
 
 struct ready {
     int fd;
-    char why[80];
+    char why[80], name[300];
 };
 
 /* In all epoll instances of this process. */
@@ -274,64 +314,86 @@ static int find_ready(pid_t pid, struct ready *ready)
     static struct interest_list list;
     int n = 0;
     read_connections();
-    for (int epoll_fd = 3; epoll_fd < MAX_FD / 4; epoll_fd++) {
-        char target[64];
-        read_descriptor(pid, epoll_fd, target, sizeof target);
-        if (strcmp(target, "anon_inode:[eventpoll]") != 0 ||
-            !read_epoll_interest(pid, epoll_fd, &list))
+    for (int epoll_fd = 3; epoll_fd < MAX_EPOLL_FD; epoll_fd++) {
+        if (!is_epoll_instance(pid, epoll_fd) || !read_epoll_interest(pid, epoll_fd, &list))
             continue;
         for (int i = 0; i < list.count && n < MAX_READY; i++) {
             const char *why = why_ready(pid, &list.all[i]);
             if (why == NULL)
                 continue;
             ready[n].fd = list.all[i].fd;
-            snprintf(ready[n++].why, sizeof ready->why, "%s", why);
+            snprintf(ready[n].why, sizeof ready->why, "%s", why);
+            name_descriptor(ready[n].name, sizeof ready->name, pid, ready[n].fd);
+            n++;
         }
     }
     return n;
 }
 
-/* What is ready at several moments is what makes a loop spin: nothing makes it less ready. */
-static void add_ready_lines(pid_t pid)
+static bool is_still_ready(const struct ready *ready, const struct ready *again, int n)
 {
-    enum { TIMES = 4, MICROSECONDS = 3000 };
-    static struct ready first[MAX_READY], again[MAX_READY];
-    int lines = 0, n = find_ready(pid, first);
+    for (int i = 0; i < n; i++)
+        if (ready->fd == again[i].fd && strcmp(ready->why, again[i].why) == 0)
+            return true;
+    return false;
+}
+
+/* What is ready at several moments, while the server uses CPU time, is what makes a loop spin.
+ * Input that is unread, for so long, may be that of a server which is only slow; room to send that
+ * nothing uses, twice, is not. */
+static int find_always_ready(pid_t pid, struct ready *ready)
+{
+    enum { TIMES = 5, TIMES_FOR_OUTPUT = 2, MICROSECONDS = 4000 };
+    static struct ready again[MAX_READY];
+    uint64_t cpu = read_cpu_time(pid);
+    int n = find_ready(pid, ready);
     for (int time = 1; time < TIMES && n > 0; time++) {
         usleep(MICROSECONDS);
         int m = find_ready(pid, again), kept = 0;
         for (int i = 0; i < n; i++)
-            for (int j = 0; j < m; j++)
-                if (first[i].fd == again[j].fd && strcmp(first[i].why, again[j].why) == 0) {
-                    first[kept++] = first[i];
-                    break;
-                }
+            if (is_still_ready(&ready[i], again, m) ||
+                (time >= TIMES_FOR_OUTPUT && strncmp(ready[i].why, "EPOLLOUT", 8) == 0))
+                ready[kept++] = ready[i];
         n = kept;
     }
-    for (int i = 0; i < n && lines < MAX_TROUBLES; i++, lines++) {
-        char name[300];
-        name_descriptor(name, sizeof name, pid, first[i].fd);
-        evidence("always ready: %s (%s)", name, first[i].why);
-    }
+    return read_cpu_time(pid) > cpu ? n : 0;
+}
+
+void add_spin_lines(struct server *s)
+{
+    static struct ready ready[MAX_READY];
+    if (has_ended(s) || s->frozen || under_valgrind(s) || all_tasks_asleep(s->pid))
+        return;
+    int n = find_always_ready(s->pid, ready);
+    for (int i = 0; i < n && i < MAX_TROUBLES; i++)
+        evidence("always ready: %s (%s)", ready[i].name, ready[i].why);
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */
 
-static bool was_told_to_stop(struct server *s)
+/* It should have woken up: for the signal, or to send something. */
+static bool should_wake(struct server *s)
 {
-    return s->signal_sent != 0 || strstr(standard_error_of(s), "FAULTS: SIGTERM") != NULL;
+    const struct peer *p = receiving_peer();
+    return s->signal_sent != 0 || strstr(standard_error_of(s), "FAULTS: SIGTERM") != NULL ||
+           (p != NULL && !receiving_wrong_bytes() && p->end == STILL_OPEN);
+}
+
+static int count_own_connections(const struct server *s)
+{
+    int count, own = 0;
+    const struct connection *connections = all_connections(&count);
+    for (int i = 0; i < count; i++)
+        own += connections[i].local == s->port;
+    return own;
 }
 
 void add_interest_lines(struct server *s, const struct task *tasks, int n)
 {
-    int count;
-    all_connections(&count);
-    if (count > MAX_INTEREST || under_valgrind(s))
+    if (count_own_connections(s) > MAX_INTEREST || under_valgrind(s))
         return;
-    read_lists(tasks, n);
-    if (add_missed_lines(s) > 0 || was_told_to_stop(s))
-        for (int i = 0; i < list_count; i++)
+    read_lists(s->pid, tasks, n);
+    if (add_missed_lines(s) > 0 || should_wake(s))
+        for (int i = 0; i < list_count && waiting[i] != 0; i++)
             add_list_line(&lists[i], waiting[i]);
-    if (!s->frozen && !was_told_to_stop(s))
-        add_ready_lines(s->pid);
 }

@@ -34,7 +34,7 @@ static void add_lines_of_finished_client(const struct peer *p, const struct conn
     else if (has_several_processes())
         add_holders(p, tasks, n);
     else if (p == receiving_peer())
-        evidence("the server has %s's socket open", p->name);
+        evidence("the server still has %s's socket open", p->name);
 }
 
 /* Clients that have finished, and whose sockets the server has not closed. */

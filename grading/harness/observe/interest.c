@@ -44,7 +44,8 @@ bool read_epoll_interest(pid_t pid, int epoll_fd, struct interest_list *list)
     int fd;
     unsigned events;
     bool ok = true;
-    *list = (struct interest_list){.kind = EPOLL, .pid = pid, .for_ever = true};
+    *list =
+        (struct interest_list){.kind = EPOLL, .pid = pid, .epoll_fd = epoll_fd, .for_ever = true};
     snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)pid, epoll_fd);
     FILE *file = fopen(path, "re");
     if (file == NULL)

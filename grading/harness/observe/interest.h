@@ -17,7 +17,8 @@ struct interest {
 struct interest_list {
     enum multiplexer kind;
     pid_t pid;
-    int nfds;          /* select's */
+    int nfds; /* select's */
+    int epoll_fd;
     bool for_ever;     /* no timeout */
     double timeout_ms; /* otherwise */
     int count;
