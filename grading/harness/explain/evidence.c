@@ -4,7 +4,7 @@
 #include "core/test_data.h"
 #include "drive/descriptor_name.h"
 #include "drive/peer.h"
-#include "explain/interest_lines.h"
+#include "explain/spin_lines.h"
 #include "explain/state_lines.h"
 #include "explain/task_names.h"
 #include "observe/sockets.h"

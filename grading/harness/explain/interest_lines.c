@@ -37,13 +37,6 @@ static bool is_listed(pid_t pid, int epoll_fd)
     return false;
 }
 
-static bool is_epoll_instance(pid_t pid, int fd)
-{
-    char target[64];
-    read_descriptor(pid, fd, target, sizeof target);
-    return strcmp(target, "anon_inode:[eventpoll]") == 0;
-}
-
 static void read_lists(pid_t root, const struct task *tasks, int n)
 {
     list_count = 0;
@@ -212,7 +205,7 @@ static bool add_missed_line(const struct server *s, const struct connection *c)
     unsigned events = 0;
     char name[300];
     const struct interest_list *list;
-    size_t read, sent;
+    size_t read = 0, sent = 0;
     bool readable = c->to_read > 0 || c->eof_unread, listens = c->state == STATE_LISTEN;
     bool owes = !listens && !readable && owes_output(s, c, &read, &sent);
     if ((!readable && !owes) || (!listens && (c->inode == 0 || peer_name_at(c->remote) == NULL)))
@@ -264,111 +257,6 @@ static int add_missed_lines(const struct server *s)
     return lines;
 }
 
-/* ---- what is ready all the time ---------------------------------------------------------- */
-
-/* Why a level-triggered wait for this socket returns at once, or NULL. */
-static const char *why_socket_is_ready(const struct connection *c, unsigned events)
-{
-    static char text[80];
-    if ((events & EPOLLIN) && c->to_read > 0) {
-        snprintf(text, sizeof text, "EPOLLIN, and %lu %s", c->to_read,
-                 c->state == STATE_LISTEN ? "in the backlog" : "bytes unread");
-        return text;
-    }
-    if ((events & EPOLLIN) && c->state == STATE_CLOSE_WAIT)
-        return "EPOLLIN, at end-of-file";
-    if ((events & EPOLLOUT) && c->to_send == 0 &&
-        (c->state == STATE_ESTABLISHED || c->state == STATE_CLOSE_WAIT))
-        return "EPOLLOUT, with room to send";
-    return NULL;
-}
-
-static const char *why_ready(pid_t pid, const struct interest *i)
-{
-    const struct connection *c = connection_of(pid, i->fd);
-    if (i->events & EPOLLET)
-        return NULL;
-    if (c != NULL)
-        return why_socket_is_ready(c, i->events);
-    char target[64];
-    read_descriptor(pid, i->fd, target, sizeof target);
-    if (strncmp(target, "socket:", 7) == 0)
-        return "EPOLLHUP, whatever the interest";
-    if ((i->events & EPOLLIN) && read_descriptor_number(pid, i->fd, "eventfd-count:") > 0)
-        return "EPOLLIN, and its count has not been read";
-    if ((i->events & EPOLLIN) && read_descriptor_number(pid, i->fd, "ticks:") > 0)
-        return "EPOLLIN: it has expired, and has not been read";
-    return NULL;
-}
-
-enum { MAX_READY = 64 };
-
-struct ready {
-    int fd;
-    char why[80], name[300];
-};
-
-/* In all epoll instances of this process. */
-static int find_ready(pid_t pid, struct ready *ready)
-{
-    static struct interest_list list;
-    int n = 0;
-    read_connections();
-    for (int epoll_fd = 3; epoll_fd < MAX_EPOLL_FD; epoll_fd++) {
-        if (!is_epoll_instance(pid, epoll_fd) || !read_epoll_interest(pid, epoll_fd, &list))
-            continue;
-        for (int i = 0; i < list.count && n < MAX_READY; i++) {
-            const char *why = why_ready(pid, &list.all[i]);
-            if (why == NULL)
-                continue;
-            ready[n].fd = list.all[i].fd;
-            snprintf(ready[n].why, sizeof ready->why, "%s", why);
-            name_descriptor(ready[n].name, sizeof ready->name, pid, ready[n].fd);
-            n++;
-        }
-    }
-    return n;
-}
-
-static bool is_still_ready(const struct ready *ready, const struct ready *again, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (ready->fd == again[i].fd && strcmp(ready->why, again[i].why) == 0)
-            return true;
-    return false;
-}
-
-/* What is ready at several moments, while the server uses CPU time, is what makes a loop spin.
- * Input that is unread, for so long, may be that of a server which is only slow; room to send that
- * nothing uses, twice, is not. */
-static int find_always_ready(pid_t pid, struct ready *ready)
-{
-    enum { TIMES = 5, TIMES_FOR_OUTPUT = 2, MICROSECONDS = 4000 };
-    static struct ready again[MAX_READY];
-    uint64_t cpu = read_cpu_time(pid);
-    int n = find_ready(pid, ready);
-    for (int time = 1; time < TIMES && n > 0; time++) {
-        usleep(MICROSECONDS);
-        int m = find_ready(pid, again), kept = 0;
-        for (int i = 0; i < n; i++)
-            if (is_still_ready(&ready[i], again, m) ||
-                (time >= TIMES_FOR_OUTPUT && strncmp(ready[i].why, "EPOLLOUT", 8) == 0))
-                ready[kept++] = ready[i];
-        n = kept;
-    }
-    return read_cpu_time(pid) > cpu ? n : 0;
-}
-
-void add_spin_lines(struct server *s)
-{
-    static struct ready ready[MAX_READY];
-    if (has_ended(s) || s->frozen || under_valgrind(s) || all_tasks_asleep(s->pid))
-        return;
-    int n = find_always_ready(s->pid, ready);
-    for (int i = 0; i < n && i < MAX_TROUBLES; i++)
-        evidence("always ready: %s (%s)", ready[i].name, ready[i].why);
-}
-
 /* ---- all of it --------------------------------------------------------------------------- */
 
 /* It should have woken up: for the signal, or to send something. */
@@ -390,7 +278,7 @@ static int count_own_connections(const struct server *s)
 
 void add_interest_lines(struct server *s, const struct task *tasks, int n)
 {
-    if (count_own_connections(s) > MAX_INTEREST || under_valgrind(s))
+    if (count_own_connections(s) > MAX_INTEREST || under_valgrind(s) || !all_tasks_asleep(s->pid))
         return;
     read_lists(s->pid, tasks, n);
     if (add_missed_lines(s) > 0 || should_wake(s))

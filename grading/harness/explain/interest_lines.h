@@ -8,7 +8,4 @@
 
 /* After read_connections(); the tasks are those of read_named_tasks(). */
 void add_interest_lines(struct server *s, const struct task *tasks, int n);
-/* What is ready all the time, if the server does not sleep: in a loop that spins. */
-void add_spin_lines(struct server *s);
-
 #endif

@@ -1,9 +1,11 @@
 #include "observe/interest.h"
 #include "core/procfs.h"
 #include "observe/process_memory.h"
+#include "observe/resources.h"
 #include "observe/syscall_table.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 static bool add_interest(struct interest_list *list, int fd, unsigned events)
 {
@@ -36,6 +39,13 @@ long read_descriptor_number(pid_t pid, int fd, const char *words)
     if (read_proc(text, sizeof text, "/proc/%d/fdinfo/%d", pid, fd) > 0)
         found = strstr(text, words);
     return found == NULL ? -1 : strtol(found + strlen(words), NULL, 16);
+}
+
+bool is_epoll_instance(pid_t pid, int fd)
+{
+    char target[64];
+    read_descriptor(pid, fd, target, sizeof target);
+    return strcmp(target, "anon_inode:[eventpoll]") == 0;
 }
 
 bool read_epoll_interest(pid_t pid, int epoll_fd, struct interest_list *list)
@@ -134,12 +144,42 @@ static bool read_poll_call(const struct task *task, struct interest_list *list)
     return true;
 }
 
-bool read_interest(const struct task *task, struct interest_list *list)
+static bool read_call(const struct task *task, struct interest_list *list)
 {
     const char *call = call_name(task->call);
-    if (task->state != 'S' || call == NULL || call_kind(task->call) != CALL_POLLS)
+    if (call == NULL || call_kind(task->call) != CALL_POLLS)
         return false;
     return is_epoll_wait(task->call)     ? read_epoll_call(task, list)
            : strcmp(call, "select") == 0 ? read_select_call(task, list)
                                          : read_poll_call(task, list);
+}
+
+bool read_interest(const struct task *task, struct interest_list *list)
+{
+    return task->state == 'S' && read_call(task, list);
+}
+
+static bool wait_until_stopped(pid_t pid)
+{
+    enum { TIMES = 1000, MICROSECONDS = 1000 }; /* on a busy machine it must get a CPU first */
+    pid_t parent;
+    for (int i = 0; i < TIMES; i++) {
+        if (read_task_state(pid, pid, &parent) == 'T')
+            return true;
+        usleep(MICROSECONDS);
+    }
+    return false;
+}
+
+bool catch_interest(pid_t pid, struct interest_list *list)
+{
+    enum { TIMES = 10 };
+    bool caught = false;
+    for (int i = 0; i < TIMES && !caught; i++) {
+        struct task task;
+        kill(pid, SIGSTOP);
+        caught = wait_until_stopped(pid) && read_task(&task, pid, pid) && read_call(&task, list);
+        kill(pid, SIGCONT);
+    }
+    return caught;
 }
