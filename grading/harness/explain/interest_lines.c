@@ -199,6 +199,10 @@ static void add_owed_line(enum multiplexer kind, const char *name, size_t read, 
              read - sent >= MUCH ? without[kind] : "");
 }
 
+/* To look for a socket among the descriptors takes a while if there are many. */
+enum { MAX_EXAMINED = 20 };
+static int examined;
+
 /* What the call does not report, although it has happened. True when there is such a thing. */
 static bool add_missed_line(const struct server *s, const struct connection *c)
 {
@@ -209,6 +213,8 @@ static bool add_missed_line(const struct server *s, const struct connection *c)
     bool readable = c->to_read > 0 || c->eof_unread, listens = c->state == STATE_LISTEN;
     bool owes = !listens && !readable && owes_output(s, c, &read, &sent);
     if ((!readable && !owes) || (!listens && (c->inode == 0 || peer_name_at(c->remote) == NULL)))
+        return false;
+    if (examined++ >= MAX_EXAMINED)
         return false;
     bool found = find_events(c, &events, &list);
     int fd = descriptor_of(list->pid, c);
@@ -247,6 +253,7 @@ static int add_missed_lines(const struct server *s)
     const struct peer *p = receiving_peer();
     const struct connection *connections = all_connections(&count);
     const struct connection *awaited = p == NULL ? NULL : find_connection(s->port, p->port);
+    examined = 0;
     if (list_count == 0)
         return 0;
     if (awaited != NULL)
