@@ -65,14 +65,15 @@ static struct text words_of_answer(struct text line)
     return (struct text){line.data, found == NULL ? 0 : (size_t)(found - line.data)};
 }
 
-static bool is_answer_to(const struct peer *p, struct text words)
+/* Is there such a search in what a client has sent? */
+static bool is_answer_to(struct text sent, struct text words)
 {
     char request[300] = "search ";
     if (words.size == 0 || words.size > sizeof request - sizeof "search \n")
         return false;
     memcpy(request + 7, words.data, words.size);
     request[7 + words.size] = '\n';
-    return find(history_of(p), (struct text){request, words.size + 8}) != NULL;
+    return find(sent, (struct text){request, words.size + 8}) != NULL;
 }
 
 static bool add_line_of_answer(const struct peer *receiver, struct text line)
@@ -80,12 +81,16 @@ static bool add_line_of_answer(const struct peer *receiver, struct text line)
     const struct peer *found = NULL;
     struct text words = words_of_answer(line);
     int searchers = 0, closed = 0;
-    if (is_answer_to(receiver, words)) {
-        evidence("that is the answer to a different search of %s", receiver->name);
+    struct text own = history_of(receiver);
+    struct text latest = {own.data + own.size - receiver->last_piece, receiver->last_piece};
+    if (own.size > 0 && is_answer_to(latest, words))
+        return true; /* the right answer, at the wrong time */
+    if (is_answer_to(own, words)) {
+        evidence("that is the answer to an earlier search of %s", receiver->name);
         return true;
     }
     for (const struct peer *p = first_peer(); p != NULL; p = p->next)
-        if (p->server == receiver->server && is_answer_to(p, words)) {
+        if (p->server == receiver->server && is_answer_to(history_of(p), words)) {
             found = p;
             searchers++;
             closed += p->closed;
