@@ -237,22 +237,52 @@ void expect_processes(struct server *s, int n, const char *why)
     expect_count(s, count_processes, "process", "processes", n, why);
 }
 
+enum { MAX_NAMES = 8, MAX_NUMBERS = 12 };
+
+struct named_descriptors {
+    char name[300], numbers[100];
+    int count;
+};
+
+static void add_number(struct named_descriptors *named, int fd)
+{
+    size_t length = strlen(named->numbers);
+    if (named->count++ < MAX_NUMBERS)
+        snprintf(named->numbers + length, sizeof named->numbers - length, "%s%d",
+                 length > 0 ? ", " : "", fd);
+}
+
+/* A line for each name. What every process has open, 0 to 2, is left out. */
 static void add_descriptor_evidence(struct server *s)
 {
-    enum { MAX_DESCRIPTORS_READ = 4096, MAX_LINES = 8 };
+    enum { FIRST = 3, MAX_DESCRIPTORS_READ = 4096 };
+    static struct named_descriptors all[MAX_NAMES];
+    int names = 0, more = 0;
     read_connections();
-    int open = 0;
-    for (int fd = 0; fd < MAX_DESCRIPTORS_READ; fd++) {
+    for (int fd = FIRST; fd < MAX_DESCRIPTORS_READ; fd++) {
         char target[8], name[300];
+        int i = 0;
         if (read_descriptor(s->pid, fd, target, sizeof target) <= 0)
             continue;
-        if (open++ >= MAX_LINES)
-            continue;
         name_descriptor(name, sizeof name, s->pid, fd);
-        evidence("descriptor %d: %s", fd, name);
+        while (i < names && strcmp(all[i].name, name) != 0)
+            i++;
+        if (i == MAX_NAMES) {
+            more++;
+            continue;
+        }
+        if (i == names)
+            strcpy(all[names++].name, name);
+        add_number(&all[i], fd);
     }
-    if (open > MAX_LINES)
-        evidence("... and %d more descriptors", open - MAX_LINES);
+    for (int i = 0; i < names; i++)
+        if (all[i].count > MAX_NUMBERS)
+            evidence("%d descriptors, such as %s: %s", all[i].count, all[i].numbers, all[i].name);
+        else
+            evidence("%s %s: %s", all[i].count == 1 ? "descriptor" : "descriptors", all[i].numbers,
+                     all[i].name);
+    if (more > 0)
+        evidence("... and %d more descriptors", more);
 }
 
 void expect_descriptors(struct server *s, int most, const char *why)

@@ -37,6 +37,11 @@ int count_peers(void)
     return peer_count;
 }
 
+const struct peer *first_peer(void)
+{
+    return first;
+}
+
 struct peer *peer_at(int port)
 {
     struct peer *found = NULL; /* the latest: the kernel may assign a port twice */
@@ -48,14 +53,14 @@ struct peer *peer_at(int port)
 
 const char *peer_name_at(int port)
 {
-    struct peer *p = peer_at(port);
+    const struct peer *p = peer_at(port);
     return p == NULL ? NULL : p->name;
 }
 
 const char *peer_state_at(int port)
 {
     static char text[160];
-    struct peer *p = peer_at(port);
+    const struct peer *p = peer_at(port);
     if (p == NULL)
         return NULL;
     int n = p->sent == 0 ? snprintf(text, sizeof text, "which has sent nothing")

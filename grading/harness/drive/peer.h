@@ -21,6 +21,10 @@ struct peer {
     enum peer_end end;     /* what the server did */
     bool broken;           /* sending failed: the server has closed the connection */
     bool half_closed, closed;
+    struct buffer history;  /* what it has sent last, without what is long */
+    size_t last_piece;      /* of that, what it has sent at last */
+    char last_expected[64]; /* the end of what it has received last as expected */
+    size_t last_expected_size;
     struct peer *next;
 };
 
@@ -37,6 +41,8 @@ struct peer *client_of_step(void);
 /* The peer with this local port, and its name; NULL if there is none. */
 struct peer *peer_at(int port);
 const char *peer_name_at(int port);
+/* All peers, the earliest first: those of earlier servers, too. */
+const struct peer *first_peer(void);
 /* "which has sent nothing", or NULL. */
 const char *peer_state_at(int port);
 

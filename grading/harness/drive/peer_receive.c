@@ -1,12 +1,28 @@
 #include "drive/peer_receive.h"
+#include "core/clock.h"
 #include "core/hints.h"
 #include "core/report.h"
 #include "core/test_data.h"
 #include "drive/peer_send.h"
 #include "drive/wait_loop.h"
+#include "drive/whose_bytes.h"
+#include "observe/tasks.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static const struct peer *receiving;
+static bool wrong_bytes;
+
+const struct peer *receiving_peer(void)
+{
+    return receiving;
+}
+
+bool receiving_wrong_bytes(void)
+{
+    return wrong_bytes;
+}
 
 void stop_reading(struct peer *p)
 {
@@ -27,6 +43,18 @@ size_t unread_bytes(const struct peer *p)
     return buffered(&p->inbox);
 }
 
+/* Before something is reported about it: all that the server sends now, for a moment at most. */
+static void receive_the_rest(struct peer *p)
+{
+    static const double MAX_SECONDS_MORE = 0.2;
+    struct wait w = begin_wait(p->server);
+    wrong_bytes = true;
+    while (continue_wait(&w) && !all_tasks_asleep(p->server->pid) &&
+           now() - w.since < MAX_SECONDS_MORE)
+        ;
+    process_pending();
+}
+
 static const char *received_so_far(const struct peer *p)
 {
     return p->inbox.data + p->inbox.start;
@@ -44,6 +72,8 @@ static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size
     else
         snprintf(expected, sizeof expected, "%zu bytes back to %s; around byte %zu: %s", size,
                  p->name, same + 1, quoted(data, size, same));
+    if (end == NULL)
+        receive_the_rest(p);
     const char *received = received_so_far(p);
     size_t count = buffered(&p->inbox);
     bool closed = p->end != STILL_OPEN;
@@ -53,6 +83,8 @@ static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size
         note_failure(DISCONNECTED);
     else if (same > 0 && report->failure == OTHER_FAILURE)
         note_failure(MISSING_BYTES);
+    if (end == NULL)
+        add_origin_of_bytes(p, data, size, received, count, same);
     if (end == NULL && size <= QUOTED_SIZE)
         fail_check(p->server, expected, "%s, which differs from byte %zu on",
                    quoted(received, count, same), same + 1);
@@ -76,6 +108,7 @@ void receive_bytes(struct peer *p, const void *data, size_t size)
     size_t same = 0;
     set_client_of_step(p);
     struct wait w = begin_wait(p->server);
+    receiving = p;
     for (;;) {
         size_t n = buffered(&p->inbox) < size ? buffered(&p->inbox) : size;
         while (same < n && received_so_far(p)[same] == wanted[same])
@@ -95,6 +128,8 @@ void receive_bytes(struct peer *p, const void *data, size_t size)
         asked("%s receives %s", p->name, quoted(data, size, 0));
     else
         asked("%s receives all %zu bytes", p->name, size);
+    receiving = NULL;
+    remember_expected(p, wanted, size);
     p->inbox.start += size;
 }
 
@@ -147,11 +182,15 @@ static void expect_end(struct peer *p, bool reset_allowed)
     const char *end = reset_allowed ? "end-of-file or a reset" : "end-of-file (FIN)";
     snprintf(expected, sizeof expected, "%s%s for %s, and no more bytes",
              p->received > 0 ? "then " : "", end, p->name);
+    receiving = p;
     struct wait w = begin_wait(p->server);
     for (;;) {
         if (buffered(&p->inbox) > 0) {
             note_failure(EXTRA_BYTES);
-            fail_check(p->server, expected, "%zu more bytes: %s", buffered(&p->inbox),
+            receive_the_rest(p);
+            add_origin_of_excess(p, received_so_far(p), buffered(&p->inbox));
+            fail_check(p->server, expected, "%zu more %s: %s", buffered(&p->inbox),
+                       buffered(&p->inbox) == 1 ? "byte" : "bytes",
                        quoted(received_so_far(p), buffered(&p->inbox), 0));
         }
         if (p->end == GOT_RST && !reset_allowed)
@@ -161,6 +200,7 @@ static void expect_end(struct peer *p, bool reset_allowed)
         if (!continue_wait(&w) && p->end == STILL_OPEN && buffered(&p->inbox) == 0)
             fail_check(p->server, expected, "the connection stays open; %s", w.why);
     }
+    receiving = NULL;
     asked("%s receives %s", p->name, end);
 }
 

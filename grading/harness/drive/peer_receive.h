@@ -18,6 +18,11 @@ void send_and_receive(struct peer *p, const char *text, int times);
 void receive_eof(struct peer *p);          /* FIN and nothing before it; a reset is a failure */
 void receive_eof_or_reset(struct peer *p); /* FIN or RST, and nothing before it */
 
+/* The client that one of these waits for, or NULL: for the evidence. */
+const struct peer *receiving_peer(void);
+/* Has it received what it should not? Otherwise something is missing. */
+bool receiving_wrong_bytes(void);
+
 size_t unread_bytes(const struct peer *p); /* bytes received that no receive_text() has consumed */
 
 #endif

@@ -9,6 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* For add_origin_of_bytes(): what was sent last, and only the beginning of what is long. */
+static void remember_sent(struct peer *p, const void *data, size_t size)
+{
+    enum { MAX_HISTORY = 4096, MAX_PIECE = 256 };
+    p->last_piece = size < MAX_PIECE ? size : MAX_PIECE;
+    append(&p->history, data, p->last_piece);
+    if (buffered(&p->history) > MAX_HISTORY)
+        p->history.start = p->history.end - MAX_HISTORY;
+}
+
 void send_bytes(struct peer *p, const void *data, size_t size)
 {
     if (size <= QUOTED_SIZE)
@@ -18,6 +28,7 @@ void send_bytes(struct peer *p, const void *data, size_t size)
     size_t before = p->sent;
     set_client_of_step(p);
     append(&p->outbox, data, size);
+    remember_sent(p, data, size);
     send_some(p);
     update_peer(p);
     struct wait w = begin_wait(p->server);
@@ -54,6 +65,7 @@ static size_t send_now(struct peer *p, const void *data, size_t size)
     size_t before = p->sent;
     set_client_of_step(p);
     append(&p->outbox, data, size);
+    remember_sent(p, data, size);
     send_some(p);
     p->outbox.end = p->outbox.start;
     return p->sent - before;

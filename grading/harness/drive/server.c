@@ -8,6 +8,7 @@
 #include "drive/crash.h"
 #include "drive/peer.h"
 #include "drive/wait_loop.h"
+#include "observe/signals.h"
 #include "observe/sockets.h"
 #include "observe/tasks.h"
 
@@ -171,8 +172,11 @@ struct ending stop_server(struct server *s, int sig)
     char expected[64];
     snprintf(expected, sizeof expected, "the server ends after SIG%s", sigabbrev_np(sig));
     asked("the server receives SIG%s", sigabbrev_np(sig));
-    if (!has_ended(s))
+    if (!has_ended(s)) {
+        if (read_signals(s->pid, s->pid, &s->signals_before_stop))
+            s->signal_sent = sig;
         kill(s->pid, sig);
+    }
     if (s->frozen)
         thaw(s);
     return wait_for_end(s, expected);

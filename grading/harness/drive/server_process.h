@@ -3,6 +3,7 @@
 #define DRIVE_SERVER_PROCESS_H
 
 #include "drive/event_loop.h"
+#include "observe/signals.h"
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -27,6 +28,8 @@ struct server {
     struct output out, err;
     size_t listening_line; /* its length */
     bool frozen;
+    int signal_sent;                    /* by stop_server(), or 0 */
+    struct signals signals_before_stop; /* of its first thread, just before that */
     bool ended;
     int status;
     struct server *previous;

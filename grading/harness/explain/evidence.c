@@ -7,6 +7,9 @@
 #include "drive/peer.h"
 #include "explain/last_calls.h"
 #include "explain/places.h"
+#include "explain/spin_lines.h"
+#include "explain/state_lines.h"
+#include "explain/task_names.h"
 #include "observe/coroutines.h"
 #include "observe/sockets.h"
 #include "observe/syscall_table.h"
@@ -33,6 +36,7 @@ static void describe_task(char *text, size_t size, const struct task *task)
     char descriptor[300];
     const char *call = call_name(task->call);
     enum call_kind kind = call_kind(task->call);
+    const char *lock = describe_lock(task);
     if (task->state == 'Z')
         snprintf(text, size, "ended, but not waited for (a zombie)");
     else if (task->state == 'T' || task->state == 't')
@@ -41,6 +45,8 @@ static void describe_task(char *text, size_t size, const struct task *task)
         snprintf(text, size, "running, not waiting in any system call");
     else if (call == NULL)
         snprintf(text, size, "in system call number %ld", task->call);
+    else if (lock != NULL)
+        snprintf(text, size, "in futex: %s", lock);
     else if (kind == CALL_WAITS || (kind == CALL_POLLS && !is_epoll_wait(task->call)))
         snprintf(text, size, "in %s", call);
     else {
@@ -66,7 +72,7 @@ static void add_task_lines(struct server *s)
     enum { MAX_LINES = 12 };
     static char what[2][700 + MAX_PLACE];
     const struct task *tasks;
-    int n = read_all_tasks(s->pid, &tasks), processes = 0, lines = 0;
+    int n = read_named_tasks(s->pid, &tasks), processes = 0, lines = 0;
     for (int i = 0; i < n; i++)
         processes += tasks[i].pid == tasks[i].tid;
     find_places(s, tasks, n);
@@ -155,7 +161,10 @@ static void add_queue_lines(struct server *s)
             continue;
         }
         const char *name = peer_name_at(c->remote);
-        if (name == NULL || c->inode == 0 || (c->to_read == 0 && c->to_send == 0))
+        /* To a client that reads, what has been sent has arrived, acknowledged or not. */
+        const struct peer *p = peer_at(c->remote);
+        bool has_to_read = p != NULL && c->to_send > 0 && p->not_reading && !p->closed;
+        if (name == NULL || c->inode == 0 || (c->to_read == 0 && !has_to_read))
             continue;
         if (++lines > MAX_LINES) {
             evidence("... and more such clients");
@@ -163,10 +172,9 @@ static void add_queue_lines(struct server *s)
         }
         if (c->to_read > 0)
             add_unread_line(name, c->to_read);
-        if (c->to_send > 0)
-            evidence("%s: %lu %s not acknowledged yet", name, c->to_send,
-                     c->to_send == 1 ? "byte that the server sent is"
-                                     : "bytes that the server sent are");
+        if (has_to_read)
+            evidence("%s does not read; %lu %s for it in the server's socket", name, c->to_send,
+                     c->to_send == 1 ? "byte waits" : "bytes wait");
     }
 }
 
@@ -211,6 +219,7 @@ static void add_crash_lines(struct server *s)
 
 void add_thread_evidence(struct server *s)
 {
+    add_spin_lines(s);
     /* If the server is about to end, how it ended is the better evidence. */
     for (double start = now(); now() - start < 0.3 && !has_ended(s) && !all_tasks_asleep(s->pid);)
         usleep(5000);
@@ -223,6 +232,7 @@ void add_thread_evidence(struct server *s)
         add_queue_lines(s);
     }
     add_crash_lines(s);
+    add_state_lines(s);
     add_last_calls(s);
     add_standard_error(s);
 }

@@ -5,13 +5,20 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { STATE_SYN_SENT = 2, STATE_TIME_WAIT = 6, STATE_CLOSE_WAIT = 8, STATE_LISTEN = 10 };
+enum {
+    STATE_ESTABLISHED = 1,
+    STATE_SYN_SENT = 2,
+    STATE_TIME_WAIT = 6,
+    STATE_CLOSE_WAIT = 8,
+    STATE_LISTEN = 10
+};
 
 struct connection {
     unsigned address;  /* the local one, as in s_addr */
     int local, remote; /* ports */
     int state;
     unsigned long to_send, to_read; /* bytes waiting in the socket */
+    bool eof_unread;                /* the FIN of the other side is one of them, not counted */
     unsigned long inode;            /* 0: not accepted yet, or closed */
 };
 

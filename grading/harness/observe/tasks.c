@@ -67,8 +67,7 @@ int read_processes(pid_t root, pid_t *pids, int most)
     return found;
 }
 
-/* False when the thread is gone. */
-static bool read_task(struct task *task, pid_t pid, pid_t tid)
+bool read_task(struct task *task, pid_t pid, pid_t tid)
 {
     char text[256];
     pid_t parent;

@@ -22,6 +22,9 @@ int read_tasks(pid_t root, struct task *tasks, int most);
 /* The same into a static array, valid until the next call. */
 int read_all_tasks(pid_t root, const struct task **tasks);
 
+/* One of them; false when it is gone. */
+bool read_task(struct task *task, pid_t pid, pid_t tid);
+
 bool is_dead(const struct task *task);
 /* Blocked in a system call, or dead but not yet waited for by the server: neither will move by
  * itself. */

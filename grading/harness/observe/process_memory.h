@@ -1,0 +1,12 @@
+/* What is in the memory of the server: process_vm_readv(2). */
+#ifndef OBSERVE_PROCESS_MEMORY_H
+#define OBSERVE_PROCESS_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* False when it cannot be read: not mapped, or the machine forbids it. */
+bool read_process_memory(pid_t pid, unsigned long address, void *copy, size_t size);
+
+#endif
