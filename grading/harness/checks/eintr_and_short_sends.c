@@ -29,7 +29,12 @@ static void expect_close_not_repeated(void)
              "only after a call that has failed: what it contains may be left from another.",
              "make run FAULTS=eintr_close,strict_close    # and in a second terminal:\n"
              "echo hello | nc -N 127.0.0.1 9000           # and a message in the first?");
-    struct server *s = start_server(.faults = "eintr_close,strict_close");
+    struct server *s = start_server(.faults = "strict_close");
+    expect_service(s);
+    wait_asleep(s);
+    if (has_closed_twice(s)) /* without EINTR: no_leaked_descriptors reports it */
+        return;
+    s = start_server(.faults = "eintr_close,strict_close");
     for (int i = 0; i < 3; i++)
         expect_service(s);
     wait_asleep(s);

@@ -76,6 +76,23 @@ static void search_at_the_limits(struct server *s)
     receive_bytes(d, back, sizeof back - 1);
 }
 
+static void search_with_short_answer(struct peer *a)
+{
+    set_hint(
+        "The answer to a search may be shorter than its line. Have all bytes of the answer been "
+        "sent? Compare with the answer's size, not with the line's.",
+        "make run BACKENDS=          # and in a second terminal:\n"
+        "printf 'search for a great many words\\nand more\\n' | nc -N 127.0.0.1 9000\n"
+        "# error: no backends\n"
+        "# and more");
+    set_hint_if(DISCONNECTED, OWN_HINT);
+    set_answer(STOCK, "-\n", 2);
+    send_text(a, "search for a short answer\nand more\n");
+    receive_text(a, "-\nand more\n");
+    set_backend(STOCK, ANSWERS);
+    set_hint(NULL, NULL);
+}
+
 /* The loop drains the eventfd only when one more result has been added. */
 static void finish_while_results_are_taken(void)
 {
@@ -127,8 +144,10 @@ DEFINE_SHARED_CHECK(
     set_hint(NULL, NULL);
 
     s = start_server(.backends = true);
+    a = connect_to(s);
     search_with_any_words(s);
     search_at_the_limits(s);
+    search_with_short_answer(a);
     if (workers_block)
         finish_while_results_are_taken();
 }

@@ -54,10 +54,15 @@ void expect_service(struct server *s)
     hang_up(p);
 }
 
+bool has_closed_twice(struct server *s)
+{
+    return strstr(standard_error_of(s), "this descriptor is not open") != NULL;
+}
+
 void expect_closed_once(struct server *s)
 {
     const char *err = standard_error_of(s);
-    if (strstr(err, "this descriptor is not open") != NULL)
+    if (has_closed_twice(s))
         fail_check(s,
                    "each descriptor closed once: a second close() may close a new client's socket",
                    "%s", quoted(err, strlen(err), 0));

@@ -26,6 +26,7 @@ void expect_delayed_echo(struct server *s, size_t size, bool half_close);
 void expect_service(struct server *s);
 
 /* The preloaded library reports a descriptor that is closed twice: .faults = "strict_close". */
+bool has_closed_twice(struct server *s);
 void expect_closed_once(struct server *s);
 
 #endif

@@ -184,6 +184,27 @@ static void stop_with_late_threads(void)
     set_hint(NULL, NULL);
 }
 
+/* A client that has left must not be among those that are closed at the end. */
+static void close_nothing_twice(void)
+{
+    struct server *s = start_server(.faults = "strict_close");
+    struct peer *stays = connect_and_greet(s);
+    expect_service(s);
+    wait_asleep(s);
+    if (has_closed_twice(s)) /* no_leaked_descriptors reports it */
+        return;
+    set_hint("At the end the server closes those clients that are still connected. This one had "
+             "left and been closed before: remove a client from the list, and free it, when you "
+             "close it.",
+             "make run FAULTS=strict_close    # and in a second terminal:\n"
+             "echo hello | nc -N 127.0.0.1 9000\n"
+             "# then Ctrl-C in the first terminal");
+    stop_server(s, SIGTERM);
+    expect_closed_once(s);
+    set_hint(NULL, NULL);
+    receive_eof_or_reset(stays);
+}
+
 DEFINE_SHARED_CHECK(
     stop, .needs = "half_close client_vanishes",
     .hint = "After the signal, whatever call the server is blocked in must return. A flag alone "
@@ -207,6 +228,7 @@ DEFINE_SHARED_CHECK(
     stop_at_worst_moments(has_loop);
     if (one_at_a_time)
         return;
+    close_nothing_twice();
     if (!has_loop)
         stop_with_late_threads();
     stop_with_several_clients(NULL);
