@@ -3,9 +3,10 @@
  * shared checks are defined in ../grading/harness/checks.
  */
 #include "checks/shared_checks.h"
+#include "checks/steps.h"
 #include "harness.h"
 
-#include <string.h>
+WAITS_IN_SELECT
 
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(echo_line, 6, "sends a line back to nc",
@@ -23,31 +24,6 @@ SHARED_CHECK(big_message, 5, "echoes 8 MiB, every byte in its place",
                         "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 3; cksum)  # the same")
 SHARED_CHECK(half_close, 6, "sends the rest after the client's half-close, then closes")
 SHARED_CHECK(one_thread, 5, "serves all its clients with one thread")
-
-/* Many clients, and always one that has sent something: the others need no recv(). */
-static void expect_recv_of_ready_clients_only(void)
-{
-    enum { CLIENTS = 20, ROUNDS = 10 };
-    struct peer *clients[CLIENTS];
-    set_hint("select returns which descriptors are ready (FD_ISSET), and nothing when it fails. A "
-             "recv() for every client costs a system call for each in every round.",
-             "make run FAULTS=strict_select    # and in a second terminal:\n"
-             "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
-             "echo hello | nc -N 127.0.0.1 9000    # and a message in the first?");
-    struct server *s = start_server(.faults = "strict_select,eintr=5");
-    for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = connect_to(s);
-        wait_asleep(s);
-    }
-    for (int i = 0; i < ROUNDS; i++) {
-        send_text(clients[i], "only I\n");
-        receive_text(clients[i], "only I\n");
-    }
-    wait_asleep(s);
-    if (strstr(standard_error_of(s), "that select had not reported") != NULL)
-        fail_check(s, "recv() for the clients that select has reported, and for no others",
-                   "in one round, recv() for eight or more that it had not reported (EAGAIN)");
-}
 
 /* A new client has a lower descriptor than one that has been connected for longer. */
 static void expect_service_on_higher_descriptor(void)
@@ -106,7 +82,7 @@ CHECK(waits_in_select, 6, "waits in select, and nowhere else", .needs = "one_thr
     send_text(a, "hello\n");
     receive_text(a, "hello\n");
     expect_waiting_in(s, "select");
-    expect_recv_of_ready_clients_only();
+    expect_recv_of_reported_clients_only("strict_select");
     expect_service_on_higher_descriptor();
 }
 
@@ -171,7 +147,8 @@ CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into a
 
 SHARED_CHECK(out_of_descriptors, 6, "survives running out of descriptors, and does not spin",
              .needs = "crowd client_vanishes")
-SHARED_CHECK(interrupted_calls, 4, "restarts calls that a signal interrupted")
+SHARED_CHECK(interrupted_calls, 4, "restarts calls that a signal interrupted",
+             .needs = "pieces waits_in_select")
 SHARED_CHECK(short_sends, 4, "sends the rest when send() took only a part")
 SHARED_CHECK(idle_is_free, 4, "uses no CPU time while nothing happens",
              .needs = "half_close waits_in_select")

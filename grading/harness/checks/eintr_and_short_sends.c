@@ -62,6 +62,8 @@ DEFINE_SHARED_CHECK(
     }
     expect_errno_preserved(s);
     expect_close_not_repeated();
+    if (waits_in_select)
+        expect_recv_of_reported_clients_only("strict_select,eintr=5");
     if (!searches)
         return;
     set_hint(

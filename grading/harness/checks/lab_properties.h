@@ -15,6 +15,14 @@
     }
 extern bool one_at_a_time;
 
+/* The server waits in select(). */
+#define WAITS_IN_SELECT                                                                            \
+    __attribute__((constructor)) static void declare_waits_in_select(void)                         \
+    {                                                                                              \
+        waits_in_select = true;                                                                    \
+    }
+extern bool waits_in_select;
+
 /* From lab 5 on a server may take a short count to mean "drained" (epoll(7)): short recvs and sends
  * are then caused by small socket buffers, never injected. */
 #define TRUSTS_SHORT_COUNTS                                                                        \

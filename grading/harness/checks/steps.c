@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool one_at_a_time, trusts_short_counts, searches;
+bool one_at_a_time, waits_in_select, trusts_short_counts, searches;
 
 void greet(struct peer *p)
 {
@@ -66,6 +66,31 @@ void expect_closed_once(struct server *s)
         fail_check(s,
                    "each descriptor closed once: a second close() may close a new client's socket",
                    "%s", quoted(err, strlen(err), 0));
+}
+
+void expect_recv_of_reported_clients_only(const char *faults)
+{
+    enum { CLIENTS = 20, ROUNDS = 10 };
+    struct peer *clients[CLIENTS];
+    set_hint("select returns which descriptors are ready (FD_ISSET), and nothing when it fails. A "
+             "recv() for every client costs a system call for each in every round.",
+             "make run FAULTS=strict_select    # and in a second terminal:\n"
+             "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+             "echo hello | nc -N 127.0.0.1 9000    # and a message in the first?");
+    struct server *s = start_server(.faults = faults);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(s);
+        wait_asleep(s);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        send_text(clients[i], "only I\n");
+        receive_text(clients[i], "only I\n");
+    }
+    wait_asleep(s);
+    if (strstr(standard_error_of(s), "that select had not reported") != NULL)
+        fail_check(s, "recv() for the clients that select has reported, and for no others",
+                   "in one round, recv() for eight or more that it had not reported (EAGAIN)");
+    set_hint(NULL, NULL);
 }
 
 uint64_t cost_of_echo(struct server *s, struct peer *p)

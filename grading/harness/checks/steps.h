@@ -25,6 +25,10 @@ void expect_delayed_echo(struct server *s, size_t size, bool half_close);
 /* A new client is served. */
 void expect_service(struct server *s);
 
+/* Many clients, and always one that has sent something: the others need no recv(). The faults
+ * include strict_select. */
+void expect_recv_of_reported_clients_only(const char *faults);
+
 /* The preloaded library reports a descriptor that is closed twice: .faults = "strict_close". */
 bool has_closed_twice(struct server *s);
 void expect_closed_once(struct server *s);
