@@ -53,7 +53,9 @@ static void update_call(struct call *c)
 static void send_some(struct call *c, size_t most)
 {
     size_t size = c->end - c->start < most ? c->end - c->start : most;
-    ssize_t n = send(c->source.fd, c->answer + c->start, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    /* MSG_MORE, then close: the answer and FIN arrive together, in one segment. */
+    int more = c->mode == ANSWERS_AND_CLOSES ? MSG_MORE : 0;
+    ssize_t n = send(c->source.fd, c->answer + c->start, size, MSG_NOSIGNAL | MSG_DONTWAIT | more);
     if (n == -1 && errno != EAGAIN) {
         close_call(c);
         return;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Calls that wait for an answer. */
-static int count_held(enum backend b)
+int calls_held_at(enum backend b)
 {
     int n = 0;
     for (struct call *c = calls_of(b); c != NULL; c = c->link)
@@ -51,7 +51,7 @@ static void wait_for_count(int (*count)(enum backend b), struct server *s, enum 
 
 void wait_for_calls(struct server *s, enum backend b, int n)
 {
-    wait_for_count(count_held, s, b, n);
+    wait_for_count(calls_held_at, s, b, n);
 }
 
 void wait_for_calls_made(struct server *s, enum backend b, int n)

@@ -7,6 +7,7 @@
 
 /* Waits until n calls are held there; fails if the server sleeps without having made them. */
 void wait_for_calls(struct server *s, enum backend b, int n);
+int calls_held_at(enum backend b);
 /* The same, but also counts calls that the server has given up since: for so many that the first
  * may be over when the last is made. */
 void wait_for_calls_made(struct server *s, enum backend b, int n);
