@@ -35,7 +35,9 @@ DEFINE_SHARED_CHECK(
     client_vanishes, .needs = "echo_line",
     .hint = "recv() and send() fail when the client is gone: that ends this connection, not the "
             "server. send() also raises SIGPIPE, unless you pass MSG_NOSIGNAL.",
-    .hint_if = {[EXITED] = OWN_HINT},
+    .hint_if = {[EXITED] = "recv() and send() fail when the client is gone: that ends this "
+                           "connection, not the server. What calls exit() or returns from main "
+                           "then: die()?"},
     .by_hand = "make run FAULTS=short_recv=4096   # in a second terminal, bash:\n"
                "s=$(make pid); kill -STOP $s\n"
                "seq 10000 >/dev/tcp/127.0.0.1/9000; kill -CONT $s  # reads nothing\n"

@@ -150,9 +150,11 @@ static struct ending wait_for_end(struct server *s, const char *expected)
                            .err = s->err.text};
 }
 
-struct ending wait_for_exit(struct server *s)
+struct ending wait_for_exit(struct server *s, int status)
 {
-    return wait_for_end(s, "the server exits without receiving a signal");
+    char expected[64];
+    snprintf(expected, sizeof expected, "the server exits at once, with status %d", status);
+    return wait_for_end(s, expected);
 }
 
 bool exited_by_fault(struct server *s, struct ending *e)

@@ -15,7 +15,7 @@ enum { MAX_READY = 64, MAX_EPOLL_FD = 64, MAX_LINES = 3 };
 
 struct ready {
     int fd;
-    bool for_output;
+    bool for_output, is_closed;
     char why[80], name[300];
 };
 
@@ -52,7 +52,7 @@ static bool is_ready(const struct interest_list *list, const struct interest *i,
     if (c != NULL)
         return is_socket_ready(c, i->events, list->kind, ready);
     if (read_descriptor(pid, i->fd, target, sizeof target) < 0)
-        return list->kind == SELECT && BECAUSE("select fails with EBADF");
+        return ready->is_closed = list->kind == SELECT;
     if (strncmp(target, "socket:", 7) == 0)
         return BECAUSE("%s", list->kind == EPOLL ? "EPOLLHUP, whatever the interest"
                                                  : "its connection has ended");
@@ -127,6 +127,11 @@ void add_spin_lines(struct server *s)
     if (has_ended(s) || s->frozen || under_valgrind(s) || all_tasks_asleep(s->pid))
         return;
     int n = find_always_ready(s->pid, ready);
+    for (int i = 0; i < n; i++)
+        if (ready[i].is_closed) { /* then select reports no other */
+            evidence("select fails with EBADF: descriptor %d in its sets is not open", ready[i].fd);
+            return;
+        }
     for (int i = 0; i < n && i < MAX_LINES; i++)
         evidence("always ready: %s (%s)", ready[i].name, ready[i].why);
 }
