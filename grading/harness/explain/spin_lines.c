@@ -121,17 +121,28 @@ static int find_always_ready(pid_t pid, struct ready *ready)
     return read_cpu_time(pid) > cpu ? n : 0;
 }
 
+/* A descriptor for which select fails, or -1. */
+static int find_closed(const struct ready *ready, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (ready[i].is_closed)
+            return ready[i].fd;
+    return -1;
+}
+
 void add_spin_lines(struct server *s)
 {
     static struct ready ready[MAX_READY];
     if (has_ended(s) || s->frozen || under_valgrind(s) || all_tasks_asleep(s->pid))
         return;
     int n = find_always_ready(s->pid, ready);
-    for (int i = 0; i < n; i++)
-        if (ready[i].is_closed) { /* then select reports no other */
-            evidence("select fails with EBADF: descriptor %d in its sets is not open", ready[i].fd);
-            return;
-        }
+    int closed = find_closed(ready, n);
+    for (int tries = 0; tries < 5 && n == 0 && closed == -1; tries++)
+        closed = find_closed(ready, find_ready(s->pid, ready));
+    if (closed != -1) { /* then select reports no other */
+        evidence("select fails with EBADF: descriptor %d in its sets is not open", closed);
+        return;
+    }
     for (int i = 0; i < n && i < MAX_LINES; i++)
         evidence("always ready: %s (%s)", ready[i].name, ready[i].why);
 }
