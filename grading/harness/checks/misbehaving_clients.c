@@ -194,8 +194,8 @@ DEFINE_SHARED_CHECK(
     uint64_t more = memory_of(s) - before;
     if (sent >= 64 * 1024 * 1024 || (more > bound && more < UINT64_MAX / 2))
         fail_check(s, "no more reading from a client that is about 64 KiB behind",
-                   "it read %zu bytes, and its memory grew by %llu KiB", sent,
-                   (unsigned long long)more / 1024);
+                   "the client could send %zu bytes, and the server's memory grew by %llu KiB",
+                   sent, (unsigned long long)more / 1024);
     set_hint("Client A does not read, which may delay no other client: client B must be served.",
              NULL);
     send_text(b, "meanwhile\n");

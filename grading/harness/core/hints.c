@@ -28,8 +28,8 @@ static const char *const general_hints[FAILURES] = {
                  "the server do, or wait for, before it makes that call again?",
     [STOPPED_READING] = "The server has read only a part of what this client sends, although the "
                         "client reads all that is sent back. What makes it call recv() for this "
-                        "client again, when there is room in the buffer, or when recv() returned "
-                        "less than there was?",
+                        "client again, when there is room in the buffer (is there, once all in it "
+                        "has been sent?), or when recv() returned less than there was?",
     [DISCONNECTED] = "This connection was closed while the client was still owed bytes. Which "
                      "path through the code ends it, and what had recv() or send() returned?",
     [WRONG_BYTES] = "Something arrived, but not the bytes that were expected. Compare the two "
