@@ -17,7 +17,8 @@ SHARED_CHECK(pieces, 3, "echoes each piece at once, with or without a newline")
 CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one process",
       .needs = "pieces",
       .hint = "Call pthread_create() after accept(): the new thread serves the client, main "
-              "accepts the next.",
+              "accepts the next, and does not wait for the thread to end: detach it instead of "
+              "joining it.",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "for i in 1 2 3; do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
                  "ps -L -o pid,lwp,stat,wchan,cmd -p $(make pid)\n"
@@ -44,9 +45,11 @@ static struct server *end_before_create_returns(void)
     set_hint("The new thread may run, and even end, before pthread_create() has returned: it "
              "must find everything complete. Put the client in the list first, and after that do "
              "not touch what the thread frees.",
-             "make run FAULTS=early_threads    # and in a second terminal:\n"
+             "make run TOOL=valgrind FAULTS=early_threads    # and in a second terminal:\n"
              "for i in 1 2 3; do echo hello | nc -N 127.0.0.1 9000; done\n"
              "# then Ctrl-C in the first");
+    set_hint_if(CRASHED, OWN_HINT);
+    set_hint_if(DISCONNECTED, OWN_HINT);
     struct server *s = start_server(.faults = "early_threads");
     struct peer *a = connect_to(s);
     send_text(a, "hello\n");
@@ -159,8 +162,9 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
 CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
       .needs = "thread_per_client stop",
       .hint =
-          "pthread_create() returns an error number (it does not set errno): there is no thread, "
-          "but there is a client. Undo what was done for it. Do you still hold a lock?",
+          "pthread_create() returns an error number, never -1, and does not set errno. There is "
+          "no thread then, but there is a client: undo what was done for it. That includes a lock, "
+          "if the evidence shows a thread that waits for one.",
       .hint_if = {[EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"

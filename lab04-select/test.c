@@ -98,8 +98,8 @@ SHARED_CHECK(no_leaked_descriptors, 5, "closes each client's descriptor, exactly
 
 CHECK(descriptor_limit, 7, "survives clients whose descriptors do not fit into an fd_set",
       .needs = "half_close waits_in_select",
-      .hint = "An fd_set holds the descriptors 0 to FD_SETSIZE - 1. FD_SET with a higher one "
-              "writes outside of it: select(2).",
+      .hint = "An fd_set holds the descriptors 0 to FD_SETSIZE - 1, which is 1023. FD_SET with a "
+              "higher one, from 1024 on, writes outside of it: select(2).",
       .hint_if = {[CRASHED] = OWN_HINT, [EXITED] = OWN_HINT},
       .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"
                  "    eval \"exec $i</dev/null\"; done; ./server 9000)\n"

@@ -10,7 +10,7 @@ DEFINE_SHARED_CHECK(
     .hint = "socket, bind, listen, accept, recv, send: the call in which the server is blocked "
             "shows how far it got.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "printf 'hello, server\\n' | nc -N 127.0.0.1 9000\n"
+               "(printf 'hello, server\\n'; sleep 2) | nc -N 127.0.0.1 9000   # back at once\n"
                "timeout -s KILL 1 ./server 9004 | cat   # must print \"listening\" at once")
 {
     struct server *s = start_server();
@@ -48,6 +48,10 @@ DEFINE_SHARED_CHECK(
     all_bytes, .needs = "pieces",
     .hint = "recv() stores bytes, not a string: only its return value tells you how many.",
     .hint_if = {[MISSING_BYTES] = OWN_HINT,
+                [DISCONNECTED] = "The message has every byte value, and begins with the byte 0. "
+                                 "recv() stores bytes, not a string: only its return value tells "
+                                 "you how many there are to send, not strlen(), and no value is "
+                                 "special.",
                 [WRONG_BYTES] = "The message has every byte value, twice. recv() stores bytes, not "
                                 "a string: only its return value tells you how many, and no value "
                                 "is special."},
@@ -105,7 +109,8 @@ DEFINE_SHARED_CHECK(
             "close() sends what is left and then FIN, unless SO_LINGER is set.",
     .hint_if = {[DISCONNECTED] =
                     "FIN from the client ends its sending only. Receive until recv() returns 0, "
-                    "send all of it, and only then close: close() with input unread, or with "
+                    "send all of it, also what send() did not take at first, and only then "
+                    "close: close() with input unread, or with "
                     "SO_LINGER and a time of 0, resets the connection and discards output.",
                 [WRONG_BYTES] = HINT_NUMBERED_TEXT},
     .by_hand = "make run FAULTS=small_buffers    # and in a second terminal:\n"

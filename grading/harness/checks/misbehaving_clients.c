@@ -35,7 +35,9 @@ DEFINE_SHARED_CHECK(
     client_vanishes, .needs = "echo_line",
     .hint = "recv() and send() fail when the client is gone: that ends this connection, not the "
             "server. send() also raises SIGPIPE, unless you pass MSG_NOSIGNAL.",
-    .hint_if = {[EXITED] = OWN_HINT},
+    .hint_if = {[EXITED] = "recv() and send() fail when the client is gone: that ends this "
+                           "connection, not the server. What calls exit() or returns from main "
+                           "then: die()?"},
     .by_hand = "make run FAULTS=short_recv=4096   # in a second terminal, bash:\n"
                "s=$(make pid); kill -STOP $s\n"
                "seq 10000 >/dev/tcp/127.0.0.1/9000; kill -CONT $s  # reads nothing\n"
@@ -192,8 +194,8 @@ DEFINE_SHARED_CHECK(
     uint64_t more = memory_of(s) - before;
     if (sent >= 64 * 1024 * 1024 || (more > bound && more < UINT64_MAX / 2))
         fail_check(s, "no more reading from a client that is about 64 KiB behind",
-                   "it read %zu bytes, and its memory grew by %llu KiB", sent,
-                   (unsigned long long)more / 1024);
+                   "the client could send %zu bytes, and the server's memory grew by %llu KiB",
+                   sent, (unsigned long long)more / 1024);
     set_hint("Client A does not read, which may delay no other client: client B must be served.",
              NULL);
     send_text(b, "meanwhile\n");

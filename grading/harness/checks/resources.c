@@ -8,7 +8,9 @@
 
 DEFINE_SHARED_CHECK(
     no_leaked_descriptors, .needs = "half_close client_vanishes",
-    .hint = "Close each client's descriptor exactly once, on every path through the code.",
+    .hint =
+        "Close each client's descriptor exactly once, on every path through the code. shutdown() "
+        "does not free it.",
     .by_hand = "make run                    # and in a second terminal:\n"
                "for i in 1 2 3; do echo hi | nc -N 127.0.0.1 9000; done\n"
                "(echo hello; sleep 1) >/dev/tcp/127.0.0.1/9000   # bash: resets\n"

@@ -54,14 +54,30 @@ void expect_service(struct server *s)
     hang_up(p);
 }
 
+static bool has_closed_no_descriptor(struct server *s)
+{
+    return strstr(standard_error_of(s), "there is no such descriptor") != NULL;
+}
+
 bool has_closed_twice(struct server *s)
 {
-    return strstr(standard_error_of(s), "this descriptor is not open") != NULL;
+    return strstr(standard_error_of(s), "this descriptor is not open") != NULL ||
+           has_closed_no_descriptor(s);
 }
 
 void expect_closed_once(struct server *s)
 {
     const char *err = standard_error_of(s);
+    if (has_closed_no_descriptor(s)) {
+        set_hint("close(-1) closes nothing. Why does the variable hold -1: was it overwritten "
+                 "before close(), was its descriptor closed before, or had the call failed that "
+                 "should have returned one?",
+                 "make run FAULTS=strict_close    # and in a second terminal:\n"
+                 "echo hello | nc -N -w 1 127.0.0.1 9000     # and a message in the first?");
+        const char *line = strstr(err, "close(-");
+        fail_check(s, "close() with the number of an open descriptor, each time", "%s",
+                   quoted(line, strcspn(line, "\n"), 0));
+    }
     if (has_closed_twice(s))
         fail_check(s,
                    "each descriptor closed once: a second close() may close a new client's socket",

@@ -86,7 +86,13 @@ static void stop_with_idle_client(void)
     receive_bytes(b, text, SIZE);
     free(text);
     wait_reading_from(s, b);
-    expect_summary_line(s, stop_server(s, SIGINT), 2, 976);
+    struct ending e = stop_server(s, SIGINT);
+    if (strcmp(e.out, "served 2 connections, 16 bytes\n") == 0)
+        set_hint_if(WRONG_SUMMARY,
+                    "The 16 bytes of the client that had left are counted; the 960 of the one that "
+                    "was still connected are not. Whatever serves that client must still add them "
+                    "when it is stopped, and only then may the total be printed.");
+    expect_summary_line(s, e, 2, 976);
     receive_eof_or_reset(b);
 }
 
@@ -180,6 +186,7 @@ static void stop_with_late_threads(void)
         "for i in 1 2; do\n"
         "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
         "# then Ctrl-C in the first: served 2 connections, 12 bytes");
+    set_hint_if(WRONG_SUMMARY, OWN_HINT);
     stop_with_several_clients("spurious_wakeup=1000,late_ends");
     set_hint(NULL, NULL);
 }

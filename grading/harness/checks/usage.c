@@ -10,7 +10,7 @@
 static void expect_usage(const char *const *argv)
 {
     struct server *s = start_server(.argv = argv, .may_fail_to_start = true);
-    struct ending e = wait_for_exit(s);
+    struct ending e = wait_for_exit(s, 2);
     if (e.by_signal || e.code != 2)
         fail_check(s, "exit status 2 for invalid arguments", "%s", describe_ending(s));
     if (strstr(e.err, "usage:") == NULL)
@@ -96,7 +96,7 @@ static void check_failing_call(const char *fault, const char *call)
              "make run FAULTS=no_socket; make run FAULTS=no_listen   # must end at once");
     struct server *s = start_server(.faults = fault, .may_fail_to_start = true);
     asked("%s() fails", call);
-    struct ending e = wait_for_exit(s);
+    struct ending e = wait_for_exit(s, 1);
     if (e.by_signal || e.code != 1)
         fail_check(s, "exit status 1, and a message on standard error", "%s", describe_ending(s));
     set_hint(NULL, NULL);
@@ -119,10 +119,11 @@ DEFINE_SHARED_CHECK(
         start_server(.argv = (const char *[]){text, NULL}, .may_fail_to_start = true);
     asked("a different program already listens on port %s", text);
     set_hint(
-        "The port is in use, but the server has not noticed: does it bind the port that was asked "
-        "for? Its number in the address is in network byte order: htons().",
+        "The port is in use, but the server has not noticed. Is the result of bind() checked? And "
+        "is it the port that was asked for? Its number in the address is in network byte order: "
+        "htons().",
         NULL);
-    struct ending e = wait_for_exit(s);
+    struct ending e = wait_for_exit(s, 1);
     set_hint(NULL, NULL);
     if (strcmp(e.err, "server: bind: Address already in use\n") != 0)
         fail_check(s, "\"server: bind: Address already in use\\n\" on standard error", "%s",

@@ -23,15 +23,15 @@ static const char *const general_hints[FAILURES] = {
         "the first client can connect; keep it, and end by returning from main.",
     [EXITED] = "The server ended by itself: main returned, or something called exit(). Its last "
                "message on standard error, if there is one, names the call that failed.",
-    [SPINNING] = "The server spins: some call fails, or returns, at once every time, and the loop "
-                 "repeats it. Which call is it, and what does it return?",
+    [SPINNING] = "The server spins: a call fails, or returns, at once every time, and the loop "
+                 "repeats it. The evidence names the call, or the trace below does. What should "
+                 "the server do, or wait for, before it makes that call again?",
     [STOPPED_READING] = "The server has read only a part of what this client sends, although the "
                         "client reads all that is sent back. What makes it call recv() for this "
-                        "client again, when there is room in the buffer, or when recv() returned "
-                        "less than there was?",
-    [DISCONNECTED] = "The server closed this connection, or the process that served it ended, "
-                     "while the client was still owed bytes. Which path through the code closes "
-                     "it, and what had recv() or send() returned?",
+                        "client again, when there is room in the buffer (is there, once all in it "
+                        "has been sent?), or when recv() returned less than there was?",
+    [DISCONNECTED] = "This connection was closed while the client was still owed bytes. Which "
+                     "path through the code ends it, and what had recv() or send() returned?",
     [WRONG_BYTES] = "Something arrived, but not the bytes that were expected. Compare the two "
                     "texts from the first byte that differs.",
     [MISSING_BYTES] = "The first bytes arrived, and the rest did not: it was dropped, or it still "
@@ -139,13 +139,19 @@ static char *under_valgrind_by_hand(const char *commands)
     return result != NULL ? result : strdup(commands);
 }
 
-/* The same commands, and then those that show which call is repeated. */
+/* The same commands, and then those that show which call is repeated, before what ends the clients.
+ */
 static char *with_trace(const char *commands)
 {
     static const char trace[] = "# and while the server spins:\n"
                                 "timeout 1 strace -f -p $(make pid) 2>&1 | tail -n 20";
     char *result = NULL;
-    if (asprintf(&result, "%s\n%s", commands, trace) == -1)
+    const char *end = strstr(commands, "; kill %");
+    if (end == NULL)
+        end = commands + strlen(commands);
+    int length = (int)strcspn(end, "\n");
+    if (asprintf(&result, "%.*s%s\n%s%.*s", (int)(end - commands), commands, end + length, trace,
+                 length, end) == -1)
         abort();
     return result;
 }

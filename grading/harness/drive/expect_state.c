@@ -26,8 +26,7 @@ void wait_asleep(struct server *s)
             break;
     if (has_ended(s)) {
         note_failure(EXITED);
-        fail_check(s, "the server blocked in a system call, since nothing is happening",
-                   "the server ended: %s", describe_ending(s));
+        fail_check(s, "the server still running", "the server ended: %s", describe_ending(s));
     }
     process_pending();
 }
@@ -125,13 +124,14 @@ void expect_waiting_in(struct server *s, const char *call)
     while (!all_waiting_in(s, call))
         if (!continue_wait(&w)) {
             snprintf(expected, sizeof expected, "the server waiting in %s, and nowhere else", call);
-            if (has_ended(s) || all_asleep(s))
+            if (has_ended(s))
+                fail_check(s, expected, "%s", w.why);
+            if (all_asleep(s))
                 fail_check(s, expected, "it waits elsewhere; %s", w.why);
-            set_hint("The loop spins: the call that should wait returns at once, every time. Which "
-                     "descriptor is ready, and why does nothing handle it?",
-                     "make run                    # and in a second terminal:\n"
-                     "sleep 5 | nc 127.0.0.1 9000 &\n"
-                     "timeout 1 strace -p $(make pid) 2>&1 | tail -n 20");
+            note_failure(SPINNING);
+            set_hint(NULL, "make run                    # and in a second terminal:\n"
+                           "sleep 9 | nc 127.0.0.1 9000 &         # silent\n"
+                           "yes | nc 127.0.0.1 9000 | sleep 9 & sleep 1   # does not read");
             fail_check(s, expected, "it does not wait at all; %s", w.why);
         }
     process_pending();
@@ -215,6 +215,15 @@ void wait_children_ended(struct server *s)
                        living_children(s), w.why);
 }
 
+/* That a server was asleep says nothing about a wrong number. */
+static const char *unless_asleep(const struct wait *w)
+{
+    static char text[200];
+    bool asleep = strncmp(w->why, "the server had been asleep", 26) == 0;
+    snprintf(text, sizeof text, "; %s", w->why);
+    return asleep ? "" : text;
+}
+
 static void expect_count(struct server *s, int (*count)(struct server *), const char *one,
                          const char *many, int n, const char *why)
 {
@@ -223,7 +232,7 @@ static void expect_count(struct server *s, int (*count)(struct server *), const 
     for (int have; (have = count(s)) != n;)
         if (!continue_wait(&w)) {
             snprintf(expected, sizeof expected, "%d %s: %s", n, n == 1 ? one : many, why);
-            fail_check(s, expected, "%d %s; %s", have, have == 1 ? one : many, w.why);
+            fail_check(s, expected, "%d %s%s", have, have == 1 ? one : many, unless_asleep(&w));
         }
 }
 
@@ -237,19 +246,33 @@ void expect_processes(struct server *s, int n, const char *why)
     expect_count(s, count_processes, "process", "processes", n, why);
 }
 
-enum { MAX_NAMES = 8, MAX_NUMBERS = 12 };
+enum { MAX_NAMES = 8, MAX_RUNS = 6 };
 
 struct named_descriptors {
-    char name[300], numbers[100];
-    int count;
+    char name[300], numbers[100]; /* such as "4, 6 to 9" */
+    int count, runs;
+    int first, last;   /* of the last run */
+    size_t run_starts; /* in `numbers` */
 };
 
 static void add_number(struct named_descriptors *named, int fd)
 {
-    size_t length = strlen(named->numbers);
-    if (named->count++ < MAX_NUMBERS)
-        snprintf(named->numbers + length, sizeof named->numbers - length, "%s%d",
-                 length > 0 ? ", " : "", fd);
+    if (named->count++ == 0 || fd != named->last + 1) {
+        named->first = fd;
+        named->run_starts = strlen(named->numbers);
+        named->runs++;
+    }
+    named->last = fd;
+    char *run = named->numbers + named->run_starts;
+    size_t size = sizeof named->numbers - named->run_starts;
+    const char *comma = named->runs > 1 ? ", " : "";
+    if (named->runs > MAX_RUNS)
+        return;
+    if (fd == named->first)
+        snprintf(run, size, "%s%d", comma, fd);
+    else
+        snprintf(run, size, "%s%d %s %d", comma, named->first,
+                 fd == named->first + 1 ? "and" : "to", fd);
 }
 
 /* A line for each name. What every process has open, 0 to 2, is left out. */
@@ -276,7 +299,7 @@ static void add_descriptor_evidence(struct server *s)
         add_number(&all[i], fd);
     }
     for (int i = 0; i < names; i++)
-        if (all[i].count > MAX_NUMBERS)
+        if (all[i].runs > MAX_RUNS)
             evidence("%d descriptors, such as %s: %s", all[i].count, all[i].numbers, all[i].name);
         else
             evidence("%s %s: %s", all[i].count == 1 ? "descriptor" : "descriptors", all[i].numbers,
@@ -293,7 +316,7 @@ void expect_descriptors(struct server *s, int most, const char *why)
             char expected[200];
             snprintf(expected, sizeof expected, "%d open descriptors: %s", most, why);
             add_descriptor_evidence(s);
-            fail_check(s, expected, "%d open descriptors; %s", n, w.why);
+            fail_check(s, expected, "%d open descriptors%s", n, unless_asleep(&w));
         } else if (w.over) {
             return;
         }

@@ -63,7 +63,10 @@ int close(int fd)
         return -1;
     }
     if (result == -1 && errno == EBADF && strict_close) {
-        dprintf(2, "close(%d): this descriptor is not open (closed twice?)\n", fd);
+        if (fd < 0)
+            dprintf(2, "close(%d): there is no such descriptor\n", fd);
+        else
+            dprintf(2, "close(%d): this descriptor is not open (closed twice?)\n", fd);
         errno = EBADF;
     }
     return result;

@@ -3,7 +3,9 @@
 #include "core/hints.h"
 #include "core/report.h"
 #include "core/test_data.h"
+#include "drive/server_state.h"
 #include "drive/wait_loop.h"
+#include "observe/sockets.h"
 #include "observe/tasks.h"
 
 #include <stdio.h>
@@ -17,6 +19,16 @@ static void remember_sent(struct peer *p, const void *data, size_t size)
     append(&p->history, data, p->last_piece);
     if (buffered(&p->history) > MAX_HISTORY)
         p->history.start = p->history.end - MAX_HISTORY;
+}
+
+/* Of what this client has sent since `before`, without what still waits in the two sockets. */
+static size_t read_by_server(struct peer *p, size_t before)
+{
+    size_t sent = p->sent - before, waiting = unread_from(p->server, p);
+    const struct connection *c = find_connection(p->port, port_of(p->server));
+    if (c != NULL)
+        waiting += c->to_send;
+    return sent > waiting ? sent - waiting : 0;
 }
 
 void send_bytes(struct peer *p, const void *data, size_t size)
@@ -44,7 +56,8 @@ void send_bytes(struct peer *p, const void *data, size_t size)
         if (!continue_wait(&w) && buffered(&p->outbox) > 0 && !p->broken) {
             if (report->failure == OTHER_FAILURE)
                 note_failure(STOPPED_READING);
-            fail_check(p->server, expected, "it read %zu bytes; %s", p->sent - before, w.why);
+            fail_check(p->server, expected, "it read %zu bytes; %s", read_by_server(p, before),
+                       w.why);
         }
     }
     if (p->broken && !has_ended(p->server))

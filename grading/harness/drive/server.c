@@ -76,6 +76,26 @@ static void wait_until_it_listens(struct server *s)
     note_failure(OTHER_FAILURE);
 }
 
+/* What faults.h says of a fault, for those whose name does not. */
+static void explain_faults(const char *faults)
+{
+    static const char *const clauses[][2] = {
+        {"spurious_wakeup", "pthread_cond_wait() may return for no reason, as POSIX allows"},
+        {"late_ends", "a thread whose client has left is slow after it has unlocked a mutex"},
+        {"early_threads", "pthread_create() returns only when the new thread has ended or waits"},
+        {"late_threads", "no new thread starts before several have been created"},
+        {"strict_close", "a close() that fails with EBADF is reported on standard error"},
+        {"eintr_close", "every other close() of a socket closes it, and fails with EINTR"},
+        {"late_parent", "fork() returns in the parent only when the child has ended"},
+        {"late_children", "fork() returns in a child only when a signal has arrived there"},
+        {"late_kill", "kill() returns only when the child has ended"},
+        {"small_buffers", "the server's sockets have small send buffers"},
+    };
+    for (size_t i = 0; i < sizeof clauses / sizeof *clauses; i++)
+        if (strstr(faults, clauses[i][0]) != NULL)
+            asked("(%s: %s)", clauses[i][0], clauses[i][1]);
+}
+
 static void report_start(const struct server_options *options)
 {
     static const char *const tools[] = {[PLAIN] = "",
@@ -93,6 +113,8 @@ static void report_start(const struct server_options *options)
     asked("%s is started%s%s%s%s", line, tools[options->tool], table,
           options->faults != NULL ? " with faults injected: " : "",
           options->faults != NULL ? options->faults : "");
+    if (options->faults != NULL)
+        explain_faults(options->faults);
 }
 
 struct server *start_server_with(struct server_options options)
@@ -150,9 +172,11 @@ static struct ending wait_for_end(struct server *s, const char *expected)
                            .err = s->err.text};
 }
 
-struct ending wait_for_exit(struct server *s)
+struct ending wait_for_exit(struct server *s, int status)
 {
-    return wait_for_end(s, "the server exits without receiving a signal");
+    char expected[64];
+    snprintf(expected, sizeof expected, "the server exits at once, with status %d", status);
+    return wait_for_end(s, expected);
 }
 
 bool exited_by_fault(struct server *s, struct ending *e)

@@ -18,7 +18,7 @@ struct ending {
 
 /* Waits for the server to end by itself; stop_server sends `sig` first, and continues a frozen
  * server. */
-struct ending wait_for_exit(struct server *s);
+struct ending wait_for_exit(struct server *s, int status);
 struct ending stop_server(struct server *s, int sig);
 /* Waits for a server whose injected fault sends it SIGTERM at a certain moment. Returns false if
  * that moment never came, because the server makes no such call. */

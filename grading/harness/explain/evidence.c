@@ -190,10 +190,22 @@ static void add_standard_error(struct server *s)
         start++;
     if (start == size)
         evidence("standard error: a very long line");
+    bool cut = start > 0;
+    int times = 1;
     for (size_t length; start < size; start += length) {
         length = strcspn(err + start, "\n");
         length += err[start + length] == '\n';
-        evidence("standard error: %s", quoted(err + start, length, 0));
+        const char *next = err + start + length;
+        if (strncmp(err + start, next, length) == 0) {
+            times++;
+            continue;
+        }
+        if (times == 1)
+            evidence("standard error: %s", quoted(err + start, length, 0));
+        else
+            evidence("standard error: %s (%d times%s)", quoted(err + start, length, 0), times,
+                     cut ? ", or more" : "");
+        times = 1;
     }
 }
 

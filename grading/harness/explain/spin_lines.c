@@ -15,7 +15,7 @@ enum { MAX_READY = 64, MAX_EPOLL_FD = 64, MAX_LINES = 3 };
 
 struct ready {
     int fd;
-    bool for_output;
+    bool for_output, is_closed;
     char why[80], name[300];
 };
 
@@ -52,7 +52,7 @@ static bool is_ready(const struct interest_list *list, const struct interest *i,
     if (c != NULL)
         return is_socket_ready(c, i->events, list->kind, ready);
     if (read_descriptor(pid, i->fd, target, sizeof target) < 0)
-        return list->kind == SELECT && BECAUSE("select fails with EBADF");
+        return ready->is_closed = list->kind == SELECT;
     if (strncmp(target, "socket:", 7) == 0)
         return BECAUSE("%s", list->kind == EPOLL ? "EPOLLHUP, whatever the interest"
                                                  : "its connection has ended");
@@ -121,12 +121,28 @@ static int find_always_ready(pid_t pid, struct ready *ready)
     return read_cpu_time(pid) > cpu ? n : 0;
 }
 
+/* A descriptor for which select fails, or -1. */
+static int find_closed(const struct ready *ready, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (ready[i].is_closed)
+            return ready[i].fd;
+    return -1;
+}
+
 void add_spin_lines(struct server *s)
 {
     static struct ready ready[MAX_READY];
     if (has_ended(s) || s->frozen || under_valgrind(s) || all_tasks_asleep(s->pid))
         return;
     int n = find_always_ready(s->pid, ready);
+    int closed = find_closed(ready, n);
+    for (int tries = 0; tries < 5 && n == 0 && closed == -1; tries++)
+        closed = find_closed(ready, find_ready(s->pid, ready));
+    if (closed != -1) { /* then select reports no other */
+        evidence("select fails with EBADF: descriptor %d in its sets is not open", closed);
+        return;
+    }
     for (int i = 0; i < n && i < MAX_LINES; i++)
         evidence("always ready: %s (%s)", ready[i].name, ready[i].why);
 }
