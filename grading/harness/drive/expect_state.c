@@ -127,11 +127,14 @@ void expect_waiting_in(struct server *s, const char *call)
             snprintf(expected, sizeof expected, "the server waiting in %s, and nowhere else", call);
             if (has_ended(s) || all_asleep(s))
                 fail_check(s, expected, "it waits elsewhere; %s", w.why);
-            set_hint("The loop spins: the call that should wait returns at once, every time. Which "
-                     "descriptor is ready, and why does nothing handle it?",
-                     "make run                    # and in a second terminal:\n"
-                     "sleep 5 | nc 127.0.0.1 9000 &\n"
-                     "timeout 1 strace -p $(make pid) 2>&1 | tail -n 20");
+            set_hint(
+                "The loop spins: the call that should wait returns at once, every time. Is its "
+                "timeout 0, does it fail, or is a descriptor ready that nothing handles?",
+                "make run                    # and in a second terminal:\n"
+                "sleep 5 | nc 127.0.0.1 9000 &\n"
+                "yes | nc 127.0.0.1 9000 | sleep 5 & sleep 2   # does not read\n"
+                "timeout 1 strace -p $(make pid) 2>&1 | tail -n 20");
+            set_hint_if(SPINNING, OWN_HINT);
             fail_check(s, expected, "it does not wait at all; %s", w.why);
         }
     process_pending();
