@@ -73,7 +73,7 @@ DEFINE_SHARED_CHECK(
              "without it the answer is not yet too long.",
              "(head -c 4096 /dev/zero | tr '\\0' x; sleep 0.5; echo) |\n"
              "    nc -lN 127.0.0.1 9003   # you are the stock backend\n"
-             "# second terminal: make backends BACKENDS='9001 9002'; third: make run\n"
+             "# second terminal: make backends BACKENDS='9001 9002 9013'; third: make run\n"
              "echo 'search x' | nc -N 127.0.0.1 9000 | wc -c    # 4097");
     set_backend(USER, ANSWERS);
     set_backend(QUERY, ANSWERS);
@@ -87,13 +87,26 @@ DEFINE_SHARED_CHECK(
     set_hint(NULL, NULL);
 }
 
-static void set_hint_for(enum backend_mode mode)
+static void set_hint_for(enum backend b, enum backend_mode mode)
 {
+    static const char *const without[] = {
+        "make backends               # second terminal, without the user backend:\n"
+        "make run BACKENDS='9011 9002 9003'    # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000\n"
+        "# error: user backend failed",
+        "make backends               # second terminal, without the query backend:\n"
+        "make run BACKENDS='9001 9012 9003'    # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000\n"
+        "# error: query backend failed",
+        "make backends               # second terminal, without the stock backend:\n"
+        "make run BACKENDS='9001 9002 9013'    # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000\n"
+        "# error: stock backend failed"};
     if (mode == REFUSES)
         set_hint(
             "connect() fails, perhaps only when the result of a non-blocking connect() is known: "
             "this backend has failed. The answer names it, and the next backend is not called.",
-            NULL);
+            without[b]);
     else if (mode == CLOSES)
         set_hint(
             "The backend closed the connection without an answer: recv() returned 0 or failed, "
@@ -118,7 +131,7 @@ static void search_in_vain(struct server *s, struct peer *a, enum backend b, enu
 {
     set_backend(b, mode);
     int before = calls_at(STOCK);
-    set_hint_for(mode);
+    set_hint_for(b, mode);
     set_hint_if(WRONG_BYTES, OWN_HINT);
     send_text(a, "search in vain\nand on\n");
     expect_error(a, b, "failed");
@@ -189,7 +202,11 @@ DEFINE_SHARED_CHECK(
     receive_text(b, "error: user backend failed");
     receive_eof(b);
     set_backend(USER, ANSWERS);
-    set_hint("Close the socket of every call, however it ended.", NULL);
+    set_hint("Close the socket of every call, however it ended.",
+             "make run                    # no backends; in a second terminal:\n"
+             "s=$(make pid); ls /proc/$s/fd | wc -l\n"
+             "for i in 1 2 3; do echo 'search x' | nc -N 127.0.0.1 9000; done\n"
+             "ls /proc/$s/fd | wc -l      # as many as before");
     expect_search(a, "last");
     expect_descriptors(s, before, "as many as before those searches");
 }
@@ -261,7 +278,11 @@ static void expect_echoes_while_connecting(struct server *s, struct peer *client
 {
     set_hint("A backend does not accept the connection, so connect() takes long. It must not block "
              "the thread that serves the clients: is the socket non-blocking before connect()?",
-             NULL);
+             "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; for i in 1 2 3; do\n"
+             "    nc -d 127.0.0.1 9001 & done       # its backlog is full; second terminal:\n"
+             "make run                    # third terminal:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.2\n"
+             "echo hello | nc -N 127.0.0.1 9000; wait   # hello first");
     expect_echoes_while_held(s, &client, 1);
 }
 

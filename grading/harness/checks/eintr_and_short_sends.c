@@ -100,6 +100,9 @@ DEFINE_SHARED_CHECK(
                  "    cmp - <(seq 28600) && echo the same");
         set_hint_if(DISCONNECTED, OWN_HINT);
         set_hint_if(MISSING_BYTES, OWN_HINT);
+        set_hint_if(NOT_SENT, "The server has received more from this client, and has not called "
+                              "send() since. What should follow recv(), and what does the server "
+                              "wait for instead?");
         set_hint_if(WRONG_BYTES, HINT_NUMBERED_TEXT);
         expect_delayed_echo(start_server(.faults = "small_buffers"), MANY_BYTES, false);
         return;

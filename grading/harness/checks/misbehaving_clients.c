@@ -37,7 +37,8 @@ DEFINE_SHARED_CHECK(
             "server. send() also raises SIGPIPE, unless you pass MSG_NOSIGNAL.",
     .hint_if = {[EXITED] = "recv() and send() fail when the client is gone: that ends this "
                            "connection, not the server. What calls exit() or returns from main "
-                           "then: die()?"},
+                           "then: die()?",
+                [NEVER_READ] = HINT_NEVER_READ},
     .by_hand = "make run FAULTS=short_recv=4096   # in a second terminal, bash:\n"
                "s=$(make pid); kill -STOP $s\n"
                "seq 10000 >/dev/tcp/127.0.0.1/9000; kill -CONT $s  # reads nothing\n"
@@ -66,9 +67,10 @@ DEFINE_SHARED_CHECK(
              "make run                    # and in a second terminal:\n"
              "yes | timeout -s KILL 2 nc 127.0.0.1 9000 | sleep 9 & sleep 3\n"
              "s=$(make pid); cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat\n"
-             "# CPU time in nanoseconds, ..., how often it ran: neither may grow");
+             "# CPU time in nanoseconds, ..., how often it ran: these two may not grow");
     set_hint_if(SPINNING, OWN_HINT);
     set_hint_if(EXITED, OWN_HINT);
+    set_hint_if(NEVER_READ, HINT_NEVER_READ);
     if (was_idle)
         expect_idle(s, ECHO_NANOSECONDS,
                     "after a client that was not reading has reset its connection");
@@ -140,8 +142,16 @@ DEFINE_SHARED_CHECK(
     receive_bytes(c, stars, SIZE);
     free(stars);
     hang_up(c);
+    set_hint("A client has sent without reading, and now reads again. The server must have kept "
+             "what it could not send: it sends that now, and then reads the rest.",
+             "make run                    # and in a second terminal:\n"
+             "seq 1000000 | nc -N 127.0.0.1 9000 | (sleep 2; tail -n 1)   # 1000000");
+    set_hint_if(WRONG_BYTES, HINT_NUMBERED_TEXT);
+    set_hint_if(DISCONNECTED, OWN_HINT);
+    set_hint_if(MISSING_BYTES, OWN_HINT);
     resume_reading(b);
     receive_long_text(b, sent);
+    set_hint(NULL, NULL);
     send_text(a, "at last\n");
     receive_text(a, "at last\n");
     expect_separate_buffers(start_server(.faults = "small_buffers"));

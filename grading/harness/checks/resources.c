@@ -136,6 +136,10 @@ DEFINE_SHARED_CHECK(
     .hint =
         "Never use memory that is freed, uninitialised or outside its block. Before main returns, "
         "free what was allocated and close what was opened, the listening socket too.",
+    .hint_if = {[LEAKED] =
+                    "Before main returns, free what was allocated and close what was opened, "
+                    "the listening socket too. Where should this block have been freed, or "
+                    "this descriptor been closed?"},
     .by_hand = "make run TOOL='valgrind --leak-check=full --track-fds=yes'\n"
                "# in a second terminal:\n"
                "seq 5000 | nc -N 127.0.0.1 9000 | tail -n 1\n"

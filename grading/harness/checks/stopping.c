@@ -35,9 +35,10 @@ void expect_summary_line(struct server *s, struct ending e, int connections, siz
 static void expect_count_of_sent_bytes(void)
 {
     enum { LAST_TRY = 3072 }; /* room that one more send() might find, at most */
-    set_hint("The client does not read, and the server has output for it that it could not send: "
-             "the signal must end it all the same.",
-             NULL);
+    set_hint("The client sends without reading until all buffers are full. The server keeps what "
+             "it could not send until there is room, and leaves the connection open.",
+             "make run                    # and in a second terminal:\n"
+             "seq 1000000 | nc -N 127.0.0.1 9000 | (sleep 2; tail -n 1)   # 1000000");
     struct server *s = start_server(.faults = "small_buffers");
     struct peer *c = connect_small(s);
     stop_reading(c);
@@ -51,6 +52,9 @@ static void expect_count_of_sent_bytes(void)
     bool in_send = is_sending(s);
     freeze(s);
     struct sent sent = sent_to(s, c);
+    set_hint("The client does not read, and the server has output for it that it could not send: "
+             "the signal must end it all the same.",
+             NULL);
     struct ending e = stop_server(s, SIGTERM);
     expect_summary_line(s, e, 1, ANY_BYTES);
     set_hint_if(WRONG_SUMMARY, "The client does not read, so the server could not send all that it "
@@ -228,7 +232,9 @@ DEFINE_SHARED_CHECK(
     struct server *s = start_server();
     wait_asleep(s);
     bool has_loop = waits_in_multiplexer(s);
+    set_hint(NULL, "make run                    # no client is needed: Ctrl-C must end the server");
     expect_summary_line(s, stop_server(s, SIGTERM), 0, 0);
+    set_hint(NULL, NULL);
     stop_with_idle_client();
     expect_count_of_sent_bytes();
     set_hint(NULL, NULL);

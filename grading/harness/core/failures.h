@@ -13,9 +13,13 @@ enum failure {
     STOPPED_READING, /* of what a client sends, it reads only a part */
     DISCONNECTED,    /* end-of-file or a reset instead of data */
     WRONG_BYTES,
-    MISSING_BYTES, /* the first ones came */
+    MISSING_BYTES,    /* the first ones came */
+    NOT_SENT,         /* the same: the server has received the rest, and not called send() since */
+    NEVER_READ,       /* nothing came: the server has accepted this client, and not called recv() */
+    EPOLL_CTL_FAILED, /* something is missing, and the last call for this client was epoll_ctl() */
     EXTRA_BYTES,
     EXIT_STATUS,   /* stopped, but not with status 0 */
+    LEAKED,        /* memory, or an open descriptor, when the server ended */
     WRONG_SUMMARY, /* stopped, but "served C connections, B bytes" differs */
     FAILURES
 };
@@ -29,5 +33,10 @@ enum failure {
 #define HINT_NUMBERED_TEXT                                                                         \
     "Each word of the text is its own number, so what was received shows whether something was "   \
     "lost, sent twice, or overwritten. Keep what send() did not take, and send it next, once."
+/* For NEVER_READ, when other clients have been served before. */
+#define HINT_NEVER_READ                                                                            \
+    "The server has accepted this client, and has not called recv() for it once. What serves a "   \
+    "new client, and why not this one? Its descriptor may have the number of an earlier client, "  \
+    "about which something is still recorded."
 
 #endif

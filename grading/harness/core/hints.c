@@ -24,14 +24,15 @@ static const char *const general_hints[FAILURES] = {
     [EXITED] = "The server ended by itself: main returned, or something called exit(). Its last "
                "message on standard error, if there is one, names the call that failed.",
     [SPINNING] = "The server spins: a call fails, or returns, at once every time, and the loop "
-                 "repeats it. The evidence names the call, or the trace below does. What should "
-                 "the server do, or wait for, before it makes that call again?",
+                 "repeats it. The evidence names the call, or the trace below does: why does it "
+                 "return at once, and what should the loop wait for instead?",
     [STOPPED_READING] = "The server has read only a part of what this client sends, although the "
                         "client reads all that is sent back. What makes it call recv() for this "
                         "client again, when there is room in the buffer (is there, once all in it "
                         "has been sent?), or when recv() returned less than there was?",
-    [DISCONNECTED] = "This connection was closed while the client was still owed bytes. Which "
-                     "path through the code ends it, and what had recv() or send() returned?",
+    [DISCONNECTED] = "The server closed this connection while the client was still owed bytes. "
+                     "Which path through the code closes it? If recv() or send() was called before "
+                     "that, what had it returned?",
     [WRONG_BYTES] = "Something arrived, but not the bytes that were expected. Compare the two "
                     "texts from the first byte that differs.",
     [MISSING_BYTES] = "The first bytes arrived, and the rest did not: it was dropped, or it still "
@@ -39,6 +40,10 @@ static const char *const general_hints[FAILURES] = {
                       "return?",
     [EXTRA_BYTES] = "More arrived than this client is owed. Was something sent twice, or sent to "
                     "the wrong client?",
+    [EPOLL_CTL_FAILED] =
+        "epoll_ctl() failed for this client's socket, so the events of before stay registered. "
+        "EEXIST: EPOLL_CTL_ADD registers a descriptor once, and EPOLL_CTL_MOD changes its events. "
+        "ENOENT: it has not been registered yet.",
     [EXIT_STATUS] = "Whichever signal ends it, the server must exit with status 0. If it did not "
                     "choose this status, its last message on standard error names the call that "
                     "failed.",
@@ -93,6 +98,12 @@ static enum failure kind_of_failure(void)
     }
 }
 
+/* A kind that contains this one, or the same. */
+static enum failure broader(enum failure kind)
+{
+    return kind == NOT_SENT ? MISSING_BYTES : kind == NEVER_READ ? OTHER_FAILURE : kind;
+}
+
 /* What the step, or the check, says about failures of this kind; OWN_HINT; or NULL. */
 static const char *special_hint(const struct check *check, enum failure kind)
 {
@@ -106,7 +117,9 @@ const char *hint_for(const struct check *check)
     const char *own = report->hint != NULL ? report->hint : check->hint;
     const char *hint = special_hint(check, kind);
     if (hint == NULL)
-        hint = general_hints[kind];
+        hint = special_hint(check, broader(kind));
+    if (hint == NULL)
+        hint = general_hints[broader(kind)];
     return hint == NULL || *hint == '\0' ? own : hint;
 }
 
@@ -139,6 +152,17 @@ static char *under_valgrind_by_hand(const char *commands)
     return result != NULL ? result : strdup(commands);
 }
 
+/* The same commands, and then what shows whether the first line is flushed. */
+static char *with_first_line(const char *commands)
+{
+    static const char pipe[] = "make && timeout -s KILL 1 ./server 9004 | cat   # must print "
+                               "\"listening\" at once";
+    char *result = NULL;
+    if (asprintf(&result, "%s\n%s", commands, pipe) == -1)
+        abort();
+    return result;
+}
+
 /* The same commands, and then those that show which call is repeated, before what ends the clients.
  */
 static char *with_trace(const char *commands)
@@ -164,7 +188,9 @@ char *commands_for(const struct check *check)
         return NULL;
     if (kind == CRASHED && special_hint(check, kind) == NULL)
         return under_valgrind_by_hand(commands);
-    if (kind == SPINNING)
+    if (kind == NOT_READY)
+        return with_first_line(commands);
+    if (kind == SPINNING && strstr(commands, "strace") == NULL)
         return with_trace(commands);
     return strdup(commands);
 }

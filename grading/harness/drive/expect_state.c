@@ -129,9 +129,13 @@ void expect_waiting_in(struct server *s, const char *call)
             if (all_asleep(s))
                 fail_check(s, expected, "it waits elsewhere; %s", w.why);
             note_failure(SPINNING);
-            set_hint(NULL, "make run                    # and in a second terminal:\n"
-                           "sleep 9 | nc 127.0.0.1 9000 &         # silent\n"
-                           "yes | nc 127.0.0.1 9000 | sleep 9 & sleep 1   # does not read");
+            set_hint(
+                "The loop spins: the call that should wait returns at once, every time. Is its "
+                "timeout 0, does it fail, or is a descriptor ready that nothing handles?",
+                "make run                    # and in a second terminal:\n"
+                "sleep 9 | nc 127.0.0.1 9000 &         # silent\n"
+                "yes | nc 127.0.0.1 9000 | sleep 9 & sleep 1   # does not read");
+            set_hint_if(SPINNING, OWN_HINT);
             fail_check(s, expected, "it does not wait at all; %s", w.why);
         }
     process_pending();

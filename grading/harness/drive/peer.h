@@ -23,6 +23,7 @@ struct peer {
     bool half_closed, closed;
     struct buffer history;  /* what it has sent last, without what is long */
     size_t last_piece;      /* of that, what it has sent at last */
+    double last_sent;       /* when that was */
     char last_expected[64]; /* the end of what it has received last as expected */
     size_t last_expected_size;
     struct peer *next;

@@ -3,6 +3,7 @@
 #include "core/hints.h"
 #include "core/report.h"
 #include "core/test_data.h"
+#include "drive/client_calls.h"
 #include "drive/peer_send.h"
 #include "drive/wait_loop.h"
 #include "drive/whose_bytes.h"
@@ -81,8 +82,8 @@ static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size
         note_failure(WRONG_BYTES);
     else if (closed && !has_ended(p->server))
         note_failure(DISCONNECTED);
-    else if (same > 0 && report->failure == OTHER_FAILURE)
-        note_failure(MISSING_BYTES);
+    else if (report->failure == OTHER_FAILURE)
+        note_failure(kind_of_silence(p, same > 0));
     if (end == NULL)
         add_origin_of_bytes(p, data, size, received, count, same);
     if (end == NULL && size <= QUOTED_SIZE)
@@ -97,9 +98,12 @@ static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size
                quoted(received, same, same - 1), closed ? "" : "nothing; ", end);
 }
 
-static const char *describe_end(enum peer_end end)
+/* If sending has failed before, recv() returns 0 after a reset as well. */
+static const char *describe_end(const struct peer *p)
 {
-    return end == GOT_FIN ? "end-of-file (FIN)" : end == GOT_RST ? "a reset (RST)" : NULL;
+    if (p->end == GOT_FIN)
+        return p->broken ? "the end of the connection (FIN or RST)" : "end-of-file (FIN)";
+    return p->end == GOT_RST ? "a reset (RST)" : NULL;
 }
 
 void receive_bytes(struct peer *p, const void *data, size_t size)
@@ -117,7 +121,7 @@ void receive_bytes(struct peer *p, const void *data, size_t size)
             break;
         if (same < n)
             fail_to_hear(p, wanted, size, same, NULL);
-        const char *end = describe_end(p->end);
+        const char *end = describe_end(p);
         if (end == NULL && continue_wait(&w))
             continue;
         if (buffered(&p->inbox) > n || (p->end != STILL_OPEN && end == NULL))

@@ -16,6 +16,7 @@ static void remember_sent(struct peer *p, const void *data, size_t size)
 {
     enum { MAX_HISTORY = 4096, MAX_PIECE = 256 };
     p->last_piece = size < MAX_PIECE ? size : MAX_PIECE;
+    p->last_sent = now();
     append(&p->history, data, p->last_piece);
     if (buffered(&p->history) > MAX_HISTORY)
         p->history.start = p->history.end - MAX_HISTORY;

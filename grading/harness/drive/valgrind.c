@@ -1,6 +1,7 @@
 /* valgrind's log is on the server's standard error (--log-fd=2): a log file would itself count as a
  * descriptor left open. */
 #include "drive/valgrind.h"
+#include "core/hints.h"
 #include "core/report.h"
 #include "drive/server.h"
 
@@ -142,6 +143,7 @@ void expect_clean_memory(struct server *s)
     long lost = sum(log, "definitely lost: ") + sum(log, "indirectly lost: ");
     if (lost > 0) {
         show_block(log, "are definitely lost in");
+        note_failure(LEAKED);
         fail_check(s, "no memory lost when the server ends",
                    "%ld bytes lost, according to memcheck", lost);
     }
@@ -156,6 +158,7 @@ void expect_clean_memory(struct server *s)
     const char *descriptor = first_open_descriptor(log);
     if (descriptor != NULL) {
         show_block(log, " Open ");
+        note_failure(LEAKED);
         fail_check(s, "every descriptor closed when the server ends", "one left open: %.*s",
                    (int)strcspn(descriptor + 1, "\n"), descriptor + 1);
     }

@@ -1,4 +1,5 @@
 #include "drive/valgrind_leaks.h"
+#include "core/hints.h"
 #include "core/report.h"
 
 #include <string.h>
@@ -45,6 +46,7 @@ void expect_all_freed(struct server *s)
     if (blocks == 0)
         return;
     show_stack(first);
+    note_failure(LEAKED);
     fail_check(s, "all memory that the server has allocated freed when it ends",
                "memory allocated at %d place%s was never freed, although a pointer to it was left",
                blocks, blocks == 1 ? "" : "s");

@@ -99,20 +99,6 @@ static bool begins_with(const struct call *c, const char *words, size_t size)
     return c->size >= size && memcmp(c->line, words, size) == 0;
 }
 
-/* The latest call at each backend whose request begins with these words. */
-static int add_calls_for(const char *words, size_t size)
-{
-    int lines = 0;
-    for (enum backend b = USER; b < BACKENDS; b++)
-        for (const struct call *c = calls_of(b); c != NULL; c = c->link)
-            if (begins_with(c, words, size)) {
-                add_call_line(c);
-                lines++;
-                break;
-            }
-    return lines;
-}
-
 /* The words of the search that this client has sent at last, or NULL. */
 static const char *last_search(const struct peer *p, size_t *size)
 {
@@ -129,6 +115,41 @@ static const char *last_search(const struct peer *p, size_t *size)
     return found;
 }
 
+static bool others_search(const struct peer *p)
+{
+    size_t size;
+    for (const struct peer *other = first_peer(); other != NULL; other = other->next)
+        if (other != p && other->server == p->server && last_search(other, &size) != NULL)
+            return true;
+    return false;
+}
+
+/* The latest call at this backend, since then, whose request begins with these words; or any. */
+static const struct call *find_call(enum backend b, double since, const char *words, size_t size)
+{
+    for (const struct call *c = calls_of(b); c != NULL; c = c->link)
+        if (c->began >= since && begins_with(c, words, size))
+            return c;
+    return NULL;
+}
+
+/* One call at each backend for this client's search, which has these words. A wrong request is
+ * recognised only if no other client searches. */
+static int add_calls_for(const struct peer *p, const char *words, size_t size)
+{
+    int lines = 0;
+    bool alone = !others_search(p);
+    for (enum backend b = USER; b < BACKENDS; b++) {
+        const struct call *c = find_call(b, p->last_sent, words, size);
+        if (c == NULL && alone)
+            c = find_call(b, p->last_sent, "", 0);
+        if (c != NULL)
+            add_call_line(c);
+        lines += c != NULL;
+    }
+    return lines;
+}
+
 void add_backend_lines(struct server *s)
 {
     const struct peer *p = receiving_peer();
@@ -140,6 +161,6 @@ void add_backend_lines(struct server *s)
         return;
     }
     const char *words = last_search(p, &size);
-    if (words != NULL && (size == 0 || add_calls_for(words, size) == 0) && add_open_calls() == 0)
+    if (words != NULL && (size == 0 || add_calls_for(p, words, size) == 0) && add_open_calls() == 0)
         evidence("no backend has received the words of this search");
 }

@@ -120,8 +120,11 @@ static void add_coroutine_lines(struct server *s)
                 named += client != NULL;
             }
         bool all_named = named == alike && named <= MAX_NAMES;
-        const char *begin = all_named ? " (" : "", *end = all_named ? ")" : "";
-        if (!all_named)
+        bool none_named = named == 0;
+        const char *begin = all_named || none_named ? " (" : "", *end = *begin != '\0' ? ")" : "";
+        if (none_named)
+            snprintf(names, sizeof names, "of a client that is not known");
+        else if (!all_named)
             *names = '\0';
         if (alike == 0 || *place == '\0')
             continue;

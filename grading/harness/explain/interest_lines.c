@@ -188,6 +188,14 @@ static bool owes_output(const struct server *s, const struct connection *c, size
     return *read > *sent;
 }
 
+/* Has it read a part of what this client has sent, and dealt with that? If not, it has not come as
+ * far as to wait for the rest. */
+static bool waits_for_the_rest(const struct connection *c)
+{
+    const struct peer *p = peer_at(c->remote);
+    return p != NULL && p->sent > c->to_read && report->failure != NOT_SENT;
+}
+
 /* Little may be what the server keeps on purpose; much is what the socket had no room for. */
 static void add_owed_line(enum multiplexer kind, const char *name, size_t read, size_t sent)
 {
@@ -226,7 +234,7 @@ static bool add_missed_line(const struct server *s, const struct connection *c)
     if (!found && list->kind == SELECT && fd >= list->nfds)
         evidence("%s is descriptor %d: select ignores it, since nfds is %d", name, fd, list->nfds);
     else if (found && readable && waiting[list - lists] == 0)
-        evidence("%s: no thread waits in its epoll_wait", name);
+        evidence("%s: no thread is in epoll_wait for it", name);
     else if (!found)
         evidence("%s is not in %s", name,
                  list->kind == EPOLL ? "any epoll instance" : "any set of the call");
@@ -236,7 +244,7 @@ static bool add_missed_line(const struct server *s, const struct connection *c)
         evidence("%s is not in readfds", name);
     else if (readable && !(events & EPOLLIN))
         evidence("%s: %s does not wait for %sIN there", name, call, prefix);
-    else if (readable && (events & EPOLLET))
+    else if (readable && (events & EPOLLET) && (listens || waits_for_the_rest(c)))
         evidence("%s: edge-triggered, so what %s is not reported again", name,
                  listens ? "is in the backlog" : "is still unread");
     else if (owes && !(events & EPOLLOUT))
