@@ -73,7 +73,7 @@ DEFINE_SHARED_CHECK(
              "without it the answer is not yet too long.",
              "(head -c 4096 /dev/zero | tr '\\0' x; sleep 0.5; echo) |\n"
              "    nc -lN 127.0.0.1 9003   # you are the stock backend\n"
-             "# second terminal: make backends BACKENDS='9001 9002 9013'; third: make run\n"
+             "# second terminal: make backends BACKENDS='9001 9002 9004'; third: make run\n"
              "echo 'search x' | nc -N 127.0.0.1 9000 | wc -c    # 4097");
     set_backend(USER, ANSWERS);
     set_backend(QUERY, ANSWERS);
@@ -91,15 +91,15 @@ static void set_hint_for(enum backend b, enum backend_mode mode)
 {
     static const char *const without[] = {
         "make backends               # second terminal, without the user backend:\n"
-        "make run BACKENDS='9011 9002 9003'    # third terminal:\n"
+        "make run BACKENDS='9004 9002 9003'    # third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000\n"
         "# error: user backend failed",
         "make backends               # second terminal, without the query backend:\n"
-        "make run BACKENDS='9001 9012 9003'    # third terminal:\n"
+        "make run BACKENDS='9001 9004 9003'    # third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000\n"
         "# error: query backend failed",
         "make backends               # second terminal, without the stock backend:\n"
-        "make run BACKENDS='9001 9002 9013'    # third terminal:\n"
+        "make run BACKENDS='9001 9002 9004'    # third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000\n"
         "# error: stock backend failed"};
     if (mode == REFUSES)
