@@ -82,6 +82,29 @@ static void expect_all_read_at_once(void)
     free(text);
 }
 
+/* Each piece is received while earlier ones still wait to be sent, and there is room for more. */
+static void expect_order_behind_pending_output(void)
+{
+    enum { PIECES = 24, SIZE = 1000 };
+    set_hint("While output is pending for client A, it sends a little more. What is received then "
+             "belongs behind the pending bytes, which are not at the beginning of the buffer.",
+             NULL);
+    set_hint_if(WRONG_BYTES, OWN_HINT);
+    set_hint_if(MISSING_BYTES, OWN_HINT);
+    struct server *s = start_server(.faults = "small_buffers");
+    struct peer *a = connect_small(s);
+    char *text = long_text(PIECES * SIZE);
+    stop_reading(a);
+    for (int i = 0; i < PIECES; i++) {
+        send_bytes(a, text + i * SIZE, SIZE);
+        wait_asleep(s);
+    }
+    resume_reading(a);
+    receive_bytes(a, text, PIECES * SIZE);
+    free(text);
+    set_hint(NULL, NULL);
+}
+
 DEFINE_SHARED_CHECK(
     big_message, .needs = "pieces",
     .hint = "recv() returns a big message in pieces of any size. Send each piece back completely "
@@ -91,6 +114,7 @@ DEFINE_SHARED_CHECK(
                "seq 1000000 | cksum; seq 1000000 | nc -N 127.0.0.1 9000 | cksum")
 {
     enum { SIZE = 8 * 1024 * 1024 };
+    expect_order_behind_pending_output(); /* first: later steps would notice by chance */
     struct server *s = start_server();
     struct peer *c = connect_to(s);
     char *text = long_text(SIZE);

@@ -157,29 +157,6 @@ DEFINE_SHARED_CHECK(
     expect_separate_buffers(start_server(.faults = "small_buffers"));
 }
 
-/* Each piece is received while earlier ones still wait to be sent, and there is room for more. */
-static void receive_behind_pending_output(void)
-{
-    enum { PIECES = 24, SIZE = 1000 };
-    set_hint("While output is pending for client A, it sends a little more. What is received then "
-             "belongs behind the pending bytes, which are not at the beginning of the buffer.",
-             NULL);
-    set_hint_if(WRONG_BYTES, OWN_HINT);
-    set_hint_if(MISSING_BYTES, OWN_HINT);
-    struct server *s = start_server(.faults = "small_buffers");
-    struct peer *a = connect_small(s);
-    char *text = long_text(PIECES * SIZE);
-    stop_reading(a);
-    for (int i = 0; i < PIECES; i++) {
-        send_bytes(a, text + i * SIZE, SIZE);
-        wait_asleep(s);
-    }
-    resume_reading(a);
-    receive_bytes(a, text, PIECES * SIZE);
-    free(text);
-    set_hint(NULL, NULL);
-}
-
 DEFINE_SHARED_CHECK(
     slow_reader, .needs = "half_close silent_client",
     .hint = "What a client has sent but not read back accumulates in the server. When that is "
@@ -233,7 +210,6 @@ DEFINE_SHARED_CHECK(
     resume_reading(a);
     receive_long_text(a, sent);
     receive_eof(a);
-    receive_behind_pending_output();
 }
 
 /* The fault makes one client's input endless. The others are several, since a server may distribute

@@ -87,8 +87,10 @@ static void search_with_short_answer(struct peer *a)
         "# and more");
     set_hint_if(DISCONNECTED, OWN_HINT);
     set_answer(STOCK, "-\n", 2);
-    send_text(a, "search for a short answer\nand more\n");
-    receive_text(a, "-\nand more\n");
+    send_text(a, "search for a short answer\n");
+    receive_text(a, "-\n");
+    send_text(a, "and more\n"); /* not before: in_order tests that */
+    receive_text(a, "and more\n");
     set_backend(STOCK, ANSWERS);
     set_hint(NULL, NULL);
 }
