@@ -86,11 +86,10 @@ static void expect_all_read_at_once(void)
 static void expect_order_behind_pending_output(void)
 {
     enum { PIECES = 24, SIZE = 1000 };
-    set_hint("While output is pending for client A, it sends a little more. What is received then "
-             "belongs behind the pending bytes, which are not at the beginning of the buffer.",
-             NULL);
-    set_hint_if(WRONG_BYTES, OWN_HINT);
-    set_hint_if(MISSING_BYTES, OWN_HINT);
+    set_hint_if(WRONG_BYTES,
+                "While output is pending for client A, it sends a little more. Keep what send() "
+                "did not take, and put what is received then behind those bytes, which are not at "
+                "the beginning of the buffer.");
     struct server *s = start_server(.faults = "small_buffers");
     struct peer *a = connect_small(s);
     char *text = long_text(PIECES * SIZE);
