@@ -52,7 +52,7 @@ has_no() {
 @test "each thread's line, and its caller's" {
     mutant lab03-threads main-joins-each-thread
     evidence_of thread_per_client lab03-threads
-    has_line "thread 1 of 2: in futex (a lock, a condition variable or a join): $(place main pthread_join)"
+    has_line "thread 1 of 2: in futex: waits for thread 2 to end (pthread_join): $(place main pthread_join)"
     has_line "thread 2 of 2: in recv(client A), which has sent 6 bytes and received 6: $(place serve_client recv\(), called from $(place client_thread serve_client)"
 }
 
