@@ -232,7 +232,8 @@ DEFINE_SHARED_CHECK(
     struct server *s = start_server();
     wait_asleep(s);
     bool has_loop = waits_in_multiplexer(s);
-    set_hint(NULL, "make run                    # no client is needed: Ctrl-C must end the server");
+    set_hint(NULL, "make run                    # and no client\n"
+                   "# then Ctrl-C in the first terminal must end the server");
     expect_summary_line(s, stop_server(s, SIGTERM), 0, 0);
     set_hint(NULL, NULL);
     stop_with_idle_client();
