@@ -3,6 +3,7 @@
  * shared checks are defined in ../grading/harness/checks.
  */
 #include "checks/shared_checks.h"
+#include "checks/steps.h"
 #include "harness.h"
 #include "observe/tasks.h"
 
@@ -163,7 +164,6 @@ CHECK(crash_is_contained, 4, "keeps serving the other clients when one child is 
 static void stop_after_late_parent(void)
 {
     enum { CLIENTS = 3 };
-    struct peer *clients[CLIENTS];
     set_hint("A child may end before fork() has returned in the parent. Unless SIGCHLD is blocked "
              "until the pid is in the list, reap() does not find it there, and the parent then "
              "lists a process that no longer exists.",
@@ -171,19 +171,7 @@ static void stop_after_late_parent(void)
              "for i in 1 2 3; do echo hello | nc -N 127.0.0.1 9000; done\n"
              "# then Ctrl-C in the first: no message about kill()");
     struct server *s = start_server(.faults = "late_parent");
-    wait_asleep(s);
-    freeze(s);
-    for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = connect_to(s);
-        send_text(clients[i], "hello\n");
-        send_fin(clients[i]);
-    }
-    thaw(s);
-    for (int i = 0; i < CLIENTS; i++) {
-        receive_text(clients[i], "hello\n");
-        receive_eof(clients[i]);
-    }
-    wait_asleep(s);
+    expect_service_at_once(s, CLIENTS);
     expect_own_children_signalled(s, stop_server(s, SIGTERM));
 }
 

@@ -3,6 +3,7 @@
  * shared checks are defined in ../grading/harness/checks.
  */
 #include "checks/shared_checks.h"
+#include "checks/steps.h"
 #include "harness.h"
 
 #include <signal.h>
@@ -41,7 +42,6 @@ CHECK(thread_per_client, 7, "gives each client a thread of its own, all in one p
 static struct server *end_before_create_returns(void)
 {
     enum { CLIENTS = 3 };
-    struct peer *clients[CLIENTS];
     set_hint("The new thread may run, and even end, before pthread_create() has returned: it "
              "must find everything complete. Put the client in the list first, and after that do "
              "not touch what the thread frees.",
@@ -54,19 +54,7 @@ static struct server *end_before_create_returns(void)
     struct peer *a = connect_to(s);
     send_text(a, "hello\n");
     receive_text(a, "hello\n");
-    wait_asleep(s);
-    freeze(s);
-    for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = connect_to(s);
-        send_text(clients[i], "hello\n");
-        send_fin(clients[i]);
-    }
-    thaw(s);
-    for (int i = 0; i < CLIENTS; i++) {
-        receive_text(clients[i], "hello\n");
-        receive_eof(clients[i]);
-    }
-    wait_asleep(s);
+    expect_service_at_once(s, CLIENTS);
     send_text(a, "still there?\n");
     receive_text(a, "still there?\n");
     wait_reading_from(s, a);

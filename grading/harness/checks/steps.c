@@ -59,6 +59,24 @@ static bool has_closed_no_descriptor(struct server *s)
     return strstr(standard_error_of(s), "there is no such descriptor") != NULL;
 }
 
+void expect_service_at_once(struct server *s, int count)
+{
+    struct peer *clients[count];
+    wait_asleep(s);
+    freeze(s);
+    for (int i = 0; i < count; i++) {
+        clients[i] = connect_to(s);
+        send_text(clients[i], "hello\n");
+        send_fin(clients[i]);
+    }
+    thaw(s);
+    for (int i = 0; i < count; i++) {
+        receive_text(clients[i], "hello\n");
+        receive_eof(clients[i]);
+    }
+    wait_asleep(s);
+}
+
 bool has_closed_twice(struct server *s)
 {
     return strstr(standard_error_of(s), "this descriptor is not open") != NULL ||

@@ -24,6 +24,8 @@ void expect_delayed_echo(struct server *s, size_t size, bool half_close);
 
 /* A new client is served. */
 void expect_service(struct server *s);
+/* So many new clients, which the server finds all at once, each with its line and FIN. */
+void expect_service_at_once(struct server *s, int count);
 
 /* Many clients, and always one that has sent something: the others need no recv(). The faults
  * include strict_select. */
