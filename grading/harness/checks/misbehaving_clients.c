@@ -25,6 +25,7 @@ static void vanish_before_accept(void)
              "is no reason to end: accept(2). Wait for the next client.",
              "make run FAULTS=accept_fails=2    # and in a second terminal:\n"
              "for i in 1 2; do echo hello | nc -N 127.0.0.1 9000; done");
+    set_hint_if(EXITED, OWN_HINT);
     struct server *s = start_server(.faults = "accept_fails=2");
     connect_and_greet(s);
     connect_and_greet(s);

@@ -24,10 +24,8 @@ void wait_asleep(struct server *s)
          naps = all_asleep(s) ? naps + 1 : 0)
         if (is_spinning(&w))
             break;
-    if (has_ended(s)) {
-        note_failure(EXITED);
-        fail_check(s, "the server still running", "the server ended: %s", describe_ending(s));
-    }
+    if (has_ended(s))
+        fail_check(s, "the server still running", "%s", the_server_ended(s));
     process_pending();
 }
 

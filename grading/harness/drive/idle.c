@@ -25,10 +25,8 @@ static const char *find_activity(struct server *s, uint64_t echo, uint64_t max_w
         struct wait w = begin_wait(s);
         continue_wait(&w);
         inspected = now();
-        if (has_ended(s)) {
-            snprintf(text, sizeof text, "the server ended: %s", describe_ending(s));
-            return text;
-        }
+        if (has_ended(s))
+            return the_server_ended(s);
         uint64_t used = cpu_time(s) - cpu_before, runs = times_run(s) - runs_before;
         /* And asleep: a thread that is ready to run, but waits for a CPU, is not idle. */
         if (used <= 10 * echo && runs <= max_wakeups && all_asleep(s))

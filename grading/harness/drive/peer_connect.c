@@ -24,11 +24,8 @@ static const char expected_connection[] = "a connection for every client";
 static _Noreturn void fail_to_connect(struct server *s)
 {
     const char *error = strerror(errno);
-    struct wait w = begin_wait(s);
-    while (continue_wait(&w) && now() - w.since < 0.3)
-        ;
-    if (has_ended(s))
-        fail_check(s, expected_connection, "none; the server ended: %s", describe_ending(s));
+    if (has_ended_or_ends(s))
+        fail_check(s, expected_connection, "none; %s", the_server_ended(s));
     fail_check(s, expected_connection, "connect: %s", error);
 }
 

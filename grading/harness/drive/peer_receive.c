@@ -78,11 +78,15 @@ static _Noreturn void fail_to_hear(struct peer *p, const char *data, size_t size
     const char *received = received_so_far(p);
     size_t count = buffered(&p->inbox);
     bool closed = p->end != STILL_OPEN;
-    if (end == NULL)
+    if (end == NULL) {
         note_failure(WRONG_BYTES);
-    else if (closed && !has_ended(p->server))
+    } else if (closed && has_ended_or_ends(p->server)) {
+        closed = false;
+        end = the_server_ended(p->server);
+    } else if (closed) {
         note_failure(DISCONNECTED);
-    else if (report->failure == OTHER_FAILURE)
+    }
+    if (report->failure == OTHER_FAILURE)
         note_failure(kind_of_silence(p, same > 0));
     if (end == NULL)
         add_origin_of_bytes(p, data, size, received, count, same);
@@ -198,7 +202,9 @@ static void expect_end(struct peer *p, bool reset_allowed)
                        quoted(received_so_far(p), buffered(&p->inbox), 0));
         }
         if (p->end == GOT_RST && !reset_allowed)
-            fail_check(p->server, expected, "a reset (RST)");
+            fail_check(p->server, expected, "%s",
+                       has_ended_or_ends(p->server) ? the_server_ended(p->server)
+                                                    : "a reset (RST)");
         if (p->end != STILL_OPEN)
             break;
         if (!continue_wait(&w) && p->end == STILL_OPEN && buffered(&p->inbox) == 0)

@@ -32,6 +32,14 @@ static size_t read_by_server(struct peer *p, size_t before)
     return sent > waiting ? sent - waiting : 0;
 }
 
+#define fail_disconnected(PEER, EXPECTED, ...)                                                     \
+    do {                                                                                           \
+        if (has_ended_or_ends((PEER)->server))                                                     \
+            fail_check((PEER)->server, EXPECTED, "%s", the_server_ended((PEER)->server));          \
+        note_failure(DISCONNECTED);                                                                \
+        fail_check((PEER)->server, EXPECTED, __VA_ARGS__);                                         \
+    } while (0)
+
 void send_bytes(struct peer *p, const void *data, size_t size)
 {
     if (size <= QUOTED_SIZE)
@@ -49,11 +57,9 @@ void send_bytes(struct peer *p, const void *data, size_t size)
         char expected[120];
         snprintf(expected, sizeof expected, "the server reads all that %s sends: %zu bytes",
                  p->name, size);
-        if (p->broken && !has_ended(p->server))
-            note_failure(DISCONNECTED);
         if (p->broken)
-            fail_check(p->server, expected, "it closed the connection after %zu bytes",
-                       p->sent - before);
+            fail_disconnected(p, expected, "it closed the connection after %zu bytes",
+                              p->sent - before);
         if (!continue_wait(&w) && buffered(&p->outbox) > 0 && !p->broken) {
             if (report->failure == OTHER_FAILURE)
                 note_failure(STOPPED_READING);
@@ -61,11 +67,9 @@ void send_bytes(struct peer *p, const void *data, size_t size)
                        w.why);
         }
     }
-    if (p->broken && !has_ended(p->server))
-        note_failure(DISCONNECTED);
     if (p->broken)
-        fail_check(p->server, "an open connection", "the server had closed the connection to %s",
-                   p->name);
+        fail_disconnected(p, "an open connection", "the server had closed the connection to %s",
+                          p->name);
 }
 
 void send_text(struct peer *p, const char *text)

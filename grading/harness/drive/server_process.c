@@ -1,7 +1,9 @@
 #include "drive/server_process.h"
+#include "core/clock.h"
 #include "core/hints.h"
 #include "core/report.h"
 #include "core/test_data.h"
+#include "observe/tasks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +122,23 @@ bool has_ended(struct server *s)
             ;
     }
     return s->ended;
+}
+
+bool has_ended_or_ends(struct server *s)
+{
+    static const double MAX_SECONDS = 10;
+    double start = now();
+    while (!has_ended(s) && is_exiting(s->pid) && now() - start < MAX_SECONDS)
+        usleep(1000);
+    return s->ended;
+}
+
+const char *the_server_ended(struct server *s)
+{
+    static char text[100];
+    note_failure(EXITED);
+    snprintf(text, sizeof text, "the server ended: %s", describe_ending(s));
+    return text;
 }
 
 const char *describe_ending(struct server *s)

@@ -46,7 +46,12 @@ bool under_valgrind(const struct server *s);
 /* What it has printed on standard error so far, the last 64 KiB; owned by the server. */
 const char *standard_error_of(struct server *s);
 
-bool has_ended(struct server *s);              /* reaps it, if so */
+bool has_ended(struct server *s); /* reaps it, if so */
+/* The same, after a connection was closed that should be open: that may be the first sign that the
+ * server ends. If it does, waits until it has. */
+bool has_ended_or_ends(struct server *s);
+/* "the server ended: exit status 1"; that is what the check fails with. */
+const char *the_server_ended(struct server *s);
 const char *describe_ending(struct server *s); /* "exit status 1", "killed by SIGPIPE" */
 
 #endif

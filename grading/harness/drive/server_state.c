@@ -147,6 +147,8 @@ struct sent sent_to(struct server *s, struct peer *client)
     read_connections();
     const struct connection *servers = find_connection(s->port, client->port);
     const struct connection *clients = find_connection(client->port, s->port);
+    if ((servers == NULL || clients == NULL) && has_ended_or_ends(s))
+        fail_check(s, "an open connection", "%s", the_server_ended(s));
     if (servers == NULL || clients == NULL)
         fail_check(s, "an open connection", "the server had closed the connection to %s",
                    client->name);

@@ -76,8 +76,7 @@ bool continue_wait(struct wait *w)
     bool late = time - w->since > MAX_SECONDS * factor;
     if (w->server != NULL && has_ended(w->server)) {
         serve_sources(0); /* the last bytes that it sent */
-        note_failure(EXITED);
-        GIVE_UP(w, "the server ended: %s", describe_ending(w->server));
+        GIVE_UP(w, "%s", the_server_ended(w->server));
     } else if (w->server != NULL && (late || time - w->inspected > INSPECTION_SECONDS)) {
         inspect(w, time, factor, served, late);
     }

@@ -238,7 +238,7 @@ void add_thread_evidence(struct server *s)
     /* If the server is about to end, how it ended is the better evidence. */
     for (double start = now(); now() - start < 0.3 && !has_ended(s) && !all_tasks_asleep(s->pid);)
         usleep(5000);
-    if (has_ended(s)) {
+    if (has_ended_or_ends(s)) {
         add_ending_line(s);
     } else {
         read_connections();

@@ -133,3 +133,26 @@ bool all_tasks_asleep(pid_t root)
             return false;
     return n > 0;
 }
+
+static bool thread_is_exiting(pid_t pid, pid_t tid)
+{
+    enum { PF_EXITING = 4 }; /* a flag in the ninth field of stat: include/linux/sched.h */
+    char text[512];
+    unsigned flags;
+    if (read_proc(text, sizeof text, "/proc/%d/task/%d/stat", pid, tid) <= 0)
+        return true; /* gone */
+    const char *after_name = strrchr(text, ')');
+    return after_name != NULL &&
+           sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+           (flags & PF_EXITING) != 0;
+}
+
+bool is_exiting(pid_t pid)
+{
+    static struct task threads[MAX_TASKS];
+    int n = read_threads(pid, threads, MAX_TASKS);
+    for (int i = 0; i < n; i++)
+        if (!thread_is_exiting(pid, threads[i].tid))
+            return false;
+    return n > 0;
+}

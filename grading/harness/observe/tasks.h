@@ -31,4 +31,8 @@ bool is_dead(const struct task *task);
 bool is_asleep(const struct task *task, pid_t root);
 bool all_tasks_asleep(pid_t root);
 
+/* Has its last thread begun to exit? The kernel closes its sockets after that, and only then can it
+ * be waited for. */
+bool is_exiting(pid_t pid);
+
 #endif
