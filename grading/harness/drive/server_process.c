@@ -137,6 +137,7 @@ const char *the_server_ended(struct server *s)
 {
     static char text[100];
     note_failure(EXITED);
+    s->ending_told = true;
     snprintf(text, sizeof text, "the server ended: %s", describe_ending(s));
     return text;
 }

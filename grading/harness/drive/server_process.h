@@ -31,6 +31,7 @@ struct server {
     int signal_sent;                    /* by stop_server(), or 0 */
     struct signals signals_before_stop; /* of its first thread, just before that */
     bool ended;
+    bool ending_told; /* by the_server_ended() */
     int status;
     struct server *previous;
 };

@@ -217,8 +217,9 @@ static void add_ending_line(struct server *s)
     int signal = 0;
     const char *place = place_of_crash(s, 0, &signal);
     bool known = *place != '\0' && WIFSIGNALED(s->status) && WTERMSIG(s->status) == signal;
-    evidence("the server has ended: %s%s%s", describe_ending(s), known ? " in " : "",
-             known ? place : "");
+    if (known || !s->ending_told)
+        evidence("the server has ended: %s%s%s", describe_ending(s), known ? " in " : "",
+                 known ? place : "");
 }
 
 /* Other processes of the server that crashed. */
