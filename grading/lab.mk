@@ -37,8 +37,9 @@ run: server
 	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))" >&2; \
 	fi; exit $$status; }
 
-# Found by its port: on a machine with several users, a name is ambiguous.
+# Found by its port: on a machine with several users, a name is ambiguous. For ss, port 0 is any port.
 pid:
+	@[ "$(PORT)" -gt 0 ] 2>/dev/null || { echo "PORT must be the number of the server's port." >&2; exit 1; }
 	@ss -Hltnp 'sport = :$(PORT)' | grep -o 'pid=[0-9]*' | cut -d = -f 2 | sort -n | head -n 1 | \
 	    grep . || { echo "No server of yours listens on port $(PORT)." >&2; exit 1; }
 

@@ -465,6 +465,9 @@ kill_at() {
     has "first lab"
     run make help
     has "make watch"
+    run make pid PORT=0 # not just any server
+    [ "$status" -ne 0 ]
+    has "the server's port"
     run make reset <<<n
     has "Nothing changed"
     cmp server.c "$SOLUTION"
