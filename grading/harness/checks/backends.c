@@ -249,11 +249,17 @@ static void expect_timeout_when_due(struct server *s, struct peer *waiting, stru
              "time (echo 'search x' | nc -N 127.0.0.1 9000) &\n"
              "sleep 0.9; echo hello | nc -N 127.0.0.1 9000; wait   # one second");
     w = begin_wait(s);
-    while (unread_bytes(waiting) == 0 && continue_wait(&w))
-        if (now() > began + 1.5 && all_tasks_asleep(s->pid) && unread_bytes(waiting) == 0)
+    set_receiving_peer(waiting);
+    while (unread_bytes(waiting) == 0 && continue_wait(&w)) {
+        if (now() < began + 1.5 || !all_tasks_asleep(s->pid))
+            continue;
+        process_pending(); /* what was sent before they fell asleep */
+        if (unread_bytes(waiting) == 0)
             fail_check(s, "\"error: user backend timed out\\n\", one second after the call began",
                        "nothing, %.1f seconds after the call began; the server is asleep",
                        now() - began);
+    }
+    set_receiving_peer(NULL);
 }
 
 enum { FOURTH = BACKENDS, FIFTH, HANG_CLIENTS };
