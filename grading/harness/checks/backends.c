@@ -104,8 +104,8 @@ static void set_hint_for(enum backend b, enum backend_mode mode)
         "# error: stock backend failed"};
     if (mode == REFUSES)
         set_hint(
-            "connect() fails, perhaps only when the result of a non-blocking connect() is known: "
-            "this backend has failed. The answer names it, and the next backend is not called.",
+            "connect() fails, a non-blocking one perhaps only when it has ended: this backend has "
+            "failed. The answer must name it, and the next backend is not called.",
             without[b]);
     else if (mode == CLOSES)
         set_hint(

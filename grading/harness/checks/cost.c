@@ -32,7 +32,7 @@ static void expect_idle_around_search(uint64_t echo)
                    "make run                    # third terminal:\n"
                    "s=$(make pid); echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
                    "cat /proc/$s/schedstat; sleep 0.4; cat /proc/$s/schedstat; wait\n"
-                   "# CPU time in nanoseconds, ..., how often it ran: these two may not grow");
+                   "# CPU time in nanoseconds, ..., how often it ran: these two must not grow");
     expect_idle(s, echo, "while a backend call is pending");
     set_hint(NULL, NULL);
     set_calls_held(false);
@@ -74,7 +74,7 @@ DEFINE_SHARED_CHECK(
     .by_hand = "make run                    # and in a second terminal:\n"
                "s=$(make pid); sleep 3 | nc 127.0.0.1 9000 & sleep 1\n"
                "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat\n"
-               "# CPU time in nanoseconds, ..., how often it ran: these two may not grow")
+               "# CPU time in nanoseconds, ..., how often it ran: these two must not grow")
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);

@@ -68,7 +68,7 @@ DEFINE_SHARED_CHECK(
              "make run                    # and in a second terminal:\n"
              "yes | timeout -s KILL 2 nc 127.0.0.1 9000 | sleep 9 & sleep 3\n"
              "s=$(make pid); cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat\n"
-             "# CPU time in nanoseconds, ..., how often it ran: these two may not grow");
+             "# CPU time in nanoseconds, ..., how often it ran: these two must not grow");
     set_hint_if(SPINNING, OWN_HINT);
     set_hint_if(EXITED, OWN_HINT);
     set_hint_if(NEVER_READ, HINT_NEVER_READ);

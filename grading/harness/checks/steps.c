@@ -93,7 +93,7 @@ void expect_closed_once(struct server *s)
                  "make run FAULTS=strict_close    # and in a second terminal:\n"
                  "echo hello | nc -N -w 1 127.0.0.1 9000     # and a message in the first?");
         const char *line = strstr(err, "close(-");
-        fail_check(s, "close() with the number of an open descriptor, each time", "%s",
+        fail_check(s, "every close() is given an open descriptor", "%s",
                    quoted(line, strcspn(line, "\n"), 0));
     }
     if (has_closed_twice(s))

@@ -135,7 +135,7 @@ static void leave_in_the_batch_of_the_result(void)
 DEFINE_SHARED_CHECK(
     client_leaves_early, .needs = "memory in_order backend_down",
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
-            "a different client by then.",
+            "another client by then.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [EXTRA_BYTES] = OWN_HINT},
     .by_hand = "make backends DELAY=600     # second terminal:\n"
                "make run                    # third terminal, bash:\n"

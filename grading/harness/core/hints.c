@@ -41,7 +41,8 @@ static const char *const general_hints[FAILURES] = {
     [EXTRA_BYTES] = "More arrived than this client is owed. Was something sent twice, or sent to "
                     "the wrong client?",
     [EPOLL_CTL_FAILED] =
-        "epoll_ctl() failed for this client's socket, so the events of before stay registered. "
+        "epoll_ctl() failed for this client's socket, so the events registered earlier stay in "
+        "effect. "
         "EEXIST: EPOLL_CTL_ADD registers a descriptor once, and EPOLL_CTL_MOD changes its events. "
         "ENOENT: it has not been registered yet.",
     [EXIT_STATUS] = "Whichever signal ends it, the server must exit with status 0. If it did not "

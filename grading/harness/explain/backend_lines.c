@@ -39,7 +39,8 @@ static const char *describe_reading(const struct call *c)
         return ", then closed the connection";
     if (socket == NULL)
         return "";
-    return socket->to_read > 0 ? ", which the server has not read" : ", which the server has read";
+    return socket->to_read > 0 ? ", not all of which the server has read"
+                               : ", which the server has read";
 }
 
 static void describe_answer(const struct call *c, char *text, size_t size)

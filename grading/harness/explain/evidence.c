@@ -123,7 +123,7 @@ static void add_coroutine_lines(struct server *s)
         bool none_named = named == 0;
         const char *begin = all_named || none_named ? " (" : "", *end = *begin != '\0' ? ")" : "";
         if (none_named)
-            snprintf(names, sizeof names, "of a client that is not known");
+            snprintf(names, sizeof names, "its client could not be determined");
         else if (!all_named)
             *names = '\0';
         if (alike == 0 || *place == '\0')
@@ -206,8 +206,8 @@ static void add_standard_error(struct server *s)
         if (times == 1)
             evidence("standard error: %s", quoted(err + start, length, 0));
         else
-            evidence("standard error: %s (%d times%s)", quoted(err + start, length, 0), times,
-                     cut ? ", or more" : "");
+            evidence("standard error: %s (%s%d times)", quoted(err + start, length, 0),
+                     cut ? "at least " : "", times);
         times = 1;
     }
 }
