@@ -110,7 +110,7 @@ static void set_hint_for(enum backend b, enum backend_mode mode)
     else if (mode == CLOSES)
         set_hint(
             "The backend closed the connection without an answer: recv() returned 0 or failed, "
-            "so this backend has failed. The answer names it, and the next backend is not "
+            "so this backend has failed. The answer must name it, and the next backend is not "
             "called.",
             "make backends ANSWERS=none  # second terminal:\n"
             "make run                    # third terminal:\n"
@@ -119,7 +119,7 @@ static void set_hint_for(enum backend b, enum backend_mode mode)
     else
         set_hint(
             "The backend closed the connection before the newline: what came is not an answer, "
-            "so this backend has failed. The answer names it, and the next backend is not "
+            "so this backend has failed. The answer must name it, and the next backend is not "
             "called.",
             "make backends ANSWERS=half  # second terminal:\n"
             "make run                    # third terminal:\n"

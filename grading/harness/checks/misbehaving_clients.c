@@ -37,8 +37,8 @@ DEFINE_SHARED_CHECK(
     .hint = "recv() and send() fail when the client is gone: that ends this connection, not the "
             "server. send() also raises SIGPIPE, unless you pass MSG_NOSIGNAL.",
     .hint_if = {[EXITED] = "recv() and send() fail when the client is gone: that ends this "
-                           "connection, not the server. What calls exit() or returns from main "
-                           "then: die()?",
+                           "connection, not the server. What calls exit() then? "
+                           "die()?",
                 [NEVER_READ] = HINT_NEVER_READ},
     .by_hand = "make run FAULTS=short_recv=4096   # in a second terminal, bash:\n"
                "s=$(make pid); kill -STOP $s\n"

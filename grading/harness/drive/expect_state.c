@@ -128,8 +128,10 @@ void expect_waiting_in(struct server *s, const char *call)
                 fail_check(s, expected, "it waits elsewhere; %s", w.why);
             note_failure(SPINNING);
             set_hint(
-                "The loop spins: the call that should wait returns at once, every time. Is its "
-                "timeout 0, does it fail, or is a descriptor ready that nothing handles?",
+                "The server spins. Either the call that should wait returns at once, every time: "
+                "is "
+                "its timeout 0, does it fail, or is a descriptor ready that nothing handles? Or a "
+                "different call fails, and is repeated at once: the evidence names it.",
                 "make run                    # and in a second terminal:\n"
                 "sleep 9 | nc 127.0.0.1 9000 &         # silent\n"
                 "yes | nc 127.0.0.1 9000 | sleep 9 & sleep 1   # does not read");
