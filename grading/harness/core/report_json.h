@@ -10,7 +10,7 @@
 /* The current report as the result of this check. `failed_need`: the check that it needs and that
  * failed, when it was not run (UNFINISHED). */
 json_t *result_as_json(const struct check *check, enum status status, const char *failed_need,
-                       double seconds);
+                       double seconds, double cpu_seconds);
 
 /* Replaces the file as a whole, or leaves it as it was. */
 bool write_json(const json_t *all, const char *file);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,7 +27,7 @@ struct outcome {
     enum { WAITING, RUNNING, DONE } state;
     const char *failed_need; /* it was skipped, because this check did not pass */
     pid_t process;
-    double seconds;
+    double seconds, cpu_seconds; /* the CPU time of the check, its servers and their descendants */
     struct report report;
 };
 
@@ -87,16 +88,25 @@ static void start(int number)
         outcome->state = DONE;
 }
 
-/* The number of the check that has ended. */
+static double in_seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+/* The number of the check that has ended. A check's process is a subreaper, so the usage includes
+ * all that it started. */
 static int wait_for_any(void)
 {
     for (int status;;) {
-        pid_t process = waitpid(-1, &status, 0);
+        struct rusage usage;
+        pid_t process = wait4(-1, &status, 0, &usage);
         if (process == -1 && errno != EINTR)
             abort();
         for (int i = 0; i < count_checks(); i++)
-            if (outcomes[i].state == RUNNING && outcomes[i].process == process)
+            if (outcomes[i].state == RUNNING && outcomes[i].process == process) {
+                outcomes[i].cpu_seconds = in_seconds(usage.ru_utime) + in_seconds(usage.ru_stime);
                 return i;
+            }
     }
 }
 
@@ -213,8 +223,8 @@ static struct totals add_results(json_t *results)
             snprintf(report->received, sizeof report->received,
                      "the check's process could not be started, or was killed");
         }
-        json_array_append_new(
-            results, result_as_json(check, report->status, outcome->failed_need, outcome->seconds));
+        json_array_append_new(results, result_as_json(check, report->status, outcome->failed_need,
+                                                      outcome->seconds, outcome->cpu_seconds));
         totals.max += check->points;
         totals.score += report->status == PASSED ? check->points : 0;
         totals.any_error |= report->status == ERROR;
