@@ -3,8 +3,13 @@
 #define CORE_RUNNER_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Returns the exit status: 0 graded, 3 the machine or the grader failed. */
 int run_checks(const char *lab, const char *json_file, bool show_progress);
+
+/* The process of the current check, a subreaper: all that the check starts descends from it. 0 when
+ * there is none. */
+pid_t check_process(void);
 
 #endif
