@@ -61,7 +61,7 @@ static bool is_reading_from(const struct task *task, struct peer *client)
 static pid_t process_reading_from(struct server *s, struct peer *client)
 {
     const struct task *tasks;
-    read_connections();
+    read_connection(s->port, client->port);
     int n = read_all_tasks(s->pid, &tasks);
     for (int i = n - 1; i >= 0; i--) /* children first */
         if (is_reading_from(&tasks[i], client))
