@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { MAX_PARTS = 6 };
+
 struct check {
     const char *name;
     int points;
@@ -18,6 +20,8 @@ struct check {
     bool alone;           /* no other check runs at the same time: it compares CPU time, say */
     bool only_on_request; /* a long observation: runs only with --check */
     void (*body)(void);
+    void (*parts[MAX_PARTS])(
+        void); /* more of the body: steps that depend on no other, see runner.h */
 };
 
 void register_check(const struct check *check);

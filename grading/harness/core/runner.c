@@ -20,7 +20,7 @@
 /* Far above the deadline of any wait: only a defect of the harness takes longer. */
 enum { MAX_SECONDS = 300 };
 
-static const struct check *running;
+static void (*running)(void);
 static pid_t subreaper;
 
 pid_t check_process(void)
@@ -43,18 +43,18 @@ START_TEST(run_body)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
-    running->body();
+    running();
     report->status = PASSED;
 }
 END_TEST
 
 /* The body sets the status, in shared memory. A body that set none crashed, hung or was killed:
  * that is the grader's fault, whatever libcheck calls it. */
-static void run(const struct check *check)
+static void run(const char *name, void (*body)(void))
 {
-    running = check;
-    Suite *suite = suite_create(check->name);
-    TCase *tcase = tcase_create(check->name);
+    running = body;
+    Suite *suite = suite_create(name);
+    TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, MAX_SECONDS);
     tcase_add_test(tcase, run_body);
     suite_add_tcase(suite, tcase);
@@ -73,6 +73,42 @@ static void run(const struct check *check)
     kill_descendants(); /* what the server's children left behind */
 }
 
+static void become_subreaper(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    subreaper = getpid();
+}
+
+static void run_parts(const struct check *check)
+{
+    void (*bodies[MAX_PARTS + 1])(void) = {check->body};
+    pid_t processes[MAX_PARTS + 1];
+    int n = 1;
+    for (int i = 0; i < MAX_PARTS && check->parts[i] != NULL; i++)
+        bodies[n++] = check->parts[i];
+    struct report *reports = mmap(NULL, (size_t)n * sizeof *reports, PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; reports != MAP_FAILED && i < n; i++)
+        if ((processes[i] = fork()) == 0) {
+            become_subreaper();
+            report = &reports[i];
+            run(check->name, bodies[i]);
+            _exit(0);
+        }
+    /* The others end when an earlier one has not passed, or could not be started. */
+    int decisive = 0;
+    for (bool passed = reports != MAP_FAILED; passed && decisive < n;) {
+        while (waitpid(processes[decisive], NULL, 0) == -1 && errno == EINTR)
+            ;
+        passed = reports[decisive].status == PASSED;
+        decisive += passed;
+    }
+    if (reports != MAP_FAILED)
+        *report = reports[decisive < n ? decisive : 0];
+    kill_descendants();
+}
+
 /* Runs the check in a process of its own, a subreaper: concurrent checks must not kill each other's
  * servers. */
 static void start(int number)
@@ -82,11 +118,12 @@ static void start(int number)
     pid_t process = fork();
     if (process == 0) {
         double start = now();
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        prctl(PR_SET_CHILD_SUBREAPER, 1);
-        subreaper = getpid();
+        become_subreaper();
         report = &outcome->report;
-        run(check_at(number));
+        if (check_at(number)->parts[0] != NULL)
+            run_parts(check_at(number));
+        else
+            run(check_at(number)->name, check_at(number)->body);
         outcome->seconds = now() - start;
         _exit(0);
     }

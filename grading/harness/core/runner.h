@@ -1,4 +1,9 @@
-/* Runs the selected checks in their order, each in a process of its own, and writes the results. */
+/*
+ * Runs the selected checks in their order, each in a process of its own, and writes the results.
+ *
+ * The parts of a check mostly wait: they run at the same time, each in a process of its own. What
+ * the check reports is what it would if they ran one after another: the first that does not pass.
+ */
 #ifndef CORE_RUNNER_H
 #define CORE_RUNNER_H
 
