@@ -46,8 +46,10 @@ const struct check *check_at(int number);
  * name. */
 int next_needed(const char **needs);
 
-/* Selects a check and all that it needs, directly or not; false if there is none of this name. */
-bool select_check(const char *name);
+bool select_check(const char *name); /* false if there is none of this name */
+/* Selects all that this check needs, directly or not. */
+void select_needed_by(int number);
+bool is_needed_by(int needed, int number);
 void select_all_checks(void); /* except those that run only when asked for */
 bool is_selected(int number);
 

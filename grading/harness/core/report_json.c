@@ -33,10 +33,10 @@ json_t *result_as_json(const struct check *check, enum status status, const char
                         status == ERROR ? json_null()
                                         : json_integer(status == PASSED ? check->points : 0));
     json_object_set_new(all, "status", json_string(words[status]));
-    if (status == UNFINISHED) {
+    if (failed_need != NULL)
         json_object_set_new(all, "needs", json_string(failed_need));
+    if (status == UNFINISHED)
         return all;
-    }
     json_object_set_new(all, "asked", lines(report->asked));
     json_object_set_new(all, "expected", text_or_null(report->expected));
     json_object_set_new(all, "received", text_or_null(report->received));

@@ -31,7 +31,8 @@ pid_t check_process(void)
 /* What is known of a check; in memory shared with the process that runs it. */
 struct outcome {
     enum { WAITING, RUNNING, DONE } state;
-    const char *failed_need; /* it was skipped, because this check did not pass */
+    bool requested;          /* its result is wanted; others may be needed by it */
+    const char *failed_need; /* it was skipped because this check did not pass, or failed as well */
     pid_t process;
     double seconds, cpu_seconds; /* the CPU time of the check, its servers and their descendants */
     struct report report;
@@ -164,11 +165,12 @@ static bool is_decided(int number)
 {
     const char *needs = check_at(number)->needs;
     for (int needed; (needed = next_needed(&needs)) >= 0;)
-        if (outcomes[needed].state != DONE)
+        if (is_selected(needed) && outcomes[needed].state != DONE)
             return false;
     needs = check_at(number)->needs;
     for (int needed; (needed = next_needed(&needs)) >= 0;)
-        if (outcomes[number].failed_need == NULL && status_of(needed) != PASSED)
+        if (is_selected(needed) && outcomes[number].failed_need == NULL &&
+            status_of(needed) != PASSED)
             outcomes[number].failed_need = check_at(needed)->name;
     return true;
 }
@@ -214,12 +216,14 @@ static void print_progress(const char *lab, int ended)
             fprintf(stderr, "  %s", check_at(i)->name);
 }
 
-static void run_selected(const char *lab, bool show_progress)
+/* Runs those that have not run yet; until one has failed, if so wanted. */
+static void run_selected(const char *lab, bool show_progress, bool until_failure)
 {
     int most = max_concurrent(), running_now = 0, ended = -1;
-    bool alone = false;
+    bool alone = false, over = false;
     for (;;) {
-        for (int next; !alone && running_now < most && (next = next_check(running_now)) >= 0;) {
+        for (int next;
+             !over && !alone && running_now < most && (next = next_check(running_now)) >= 0;) {
             start(next);
             running_now += outcomes[next].state == RUNNING;
             alone = check_at(next)->alone;
@@ -230,11 +234,30 @@ static void run_selected(const char *lab, bool show_progress)
             break;
         ended = wait_for_any();
         outcomes[ended].state = DONE;
+        over |= until_failure && status_of(ended) == FAILED;
         running_now--;
         alone = false;
     }
     if (show_progress)
         fprintf(stderr, "\r\033[K");
+}
+
+static bool is_failure(int number)
+{
+    return outcomes[number].requested && status_of(number) == FAILED;
+}
+
+/* For each failure: does one of the checks that it needs, and that did not run, fail too? */
+static void run_those_needed_by_failures(const char *lab, bool show_progress)
+{
+    for (int i = 0; i < count_checks(); i++)
+        if (is_failure(i))
+            select_needed_by(i);
+    run_selected(lab, show_progress, true);
+    for (int i = 0; i < count_checks(); i++)
+        for (int j = 0; is_failure(i) && outcomes[i].failed_need == NULL && j < i; j++)
+            if (is_needed_by(j, i) && status_of(j) == FAILED)
+                outcomes[i].failed_need = check_at(j)->name;
 }
 
 /* libcheck reads these; a grade must not depend on them. */
@@ -259,7 +282,7 @@ static struct totals add_results(json_t *results)
     for (int i = 0; i < count_checks(); i++) {
         const struct check *check = check_at(i);
         struct outcome *outcome = &outcomes[i];
-        if (!is_selected(i))
+        if (!outcome->requested)
             continue;
         report = &outcome->report;
         if (outcome->failed_need == NULL && report->status == UNFINISHED) {
@@ -290,7 +313,10 @@ int run_checks(const char *lab, const char *json_file, bool show_progress)
     const char *fault = machine_problem();
     struct totals totals = {.max = 100, .any_error = true};
     if (fault == NULL) {
-        run_selected(lab, show_progress);
+        for (int i = 0; i < count_checks(); i++)
+            outcomes[i].requested = is_selected(i);
+        run_selected(lab, show_progress, false);
+        run_those_needed_by_failures(lab, show_progress);
         totals = add_results(results);
     }
     json_t *all = json_pack("{ss so si ss}", "lab", lab, "score",
