@@ -90,7 +90,7 @@ help:
 	echo "make backends           start the three backends on ports $(BACKENDS)"; \
 	echo "make backends DELAY=200 ... which take 200 milliseconds for each answer;"; \
 	echo "                        ANSWERS=pieces, slowly, half, none, long: ../grading/backend --help"; }
-	@echo "make test               grade it; CHECK=half_close: only that check and those it needs"
+	@echo "make test               grade it; CHECK=half_close: only that check"
 	@echo "make watch              grade it each time you save server.c"
 	@echo "make hint CHECK=stop    print a hint for a check; LEVEL=2, LEVEL=3: more detailed ones"
 	@echo "make diff               show the changes since the previous lab"

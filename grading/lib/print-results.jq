@@ -77,6 +77,7 @@ def story: select(.status == "failed" or .status == "error")
         | (.received | text | block($heading)),
     (.evidence // [] | items | block("evidence")),
     (if .status == "failed" then
+        (.needs // empty | "\(.) fails too: start there" | text | block("first")),
         (.hint | text | block("hint")),
         # To be copied, so not wrapped.
         (.by_hand // "" | split("\n") | block("by hand")),

@@ -124,12 +124,25 @@ without() {
     has "make reset"
 }
 
-@test "--check runs only the check and those that it needs" {
+@test "--check runs only the check" {
     run grade --reference --check no_leaked_descriptors --json r.json lab01
     [ "$status" -eq 0 ]
-    [ "$(result '[.checks[].name] | join(" ")')" = \
-        "echo_line pieces big_message half_close client_vanishes no_leaked_descriptors" ]
-    [ "$(result '.score == .max')" = true ]
+    result '[.checks[].name] == ["no_leaked_descriptors"] and .score == .max'
+    [[ "$output" != *"start there"* ]]
+}
+
+@test "when the check of --check fails, those that it needs are run, and the first that fails is named" {
+    run grade --file "$GRADING/starters/lab01-blocking.c" --check no_leaked_descriptors --json r.json lab01
+    [ "$status" -eq 0 ]
+    has "first     echo_line fails too: start there"
+    result '(.checks | length) == 1 and .checks[0].needs == "echo_line"'
+
+    # It fails, and nothing that it needs does.
+    sed 's/sent += (size_t)n;/sent = size;/' "$SOLUTION" >server.c
+    run grade --file server.c --check short_sends --json r.json lab01
+    [ "$status" -eq 0 ]
+    result '.checks[0].status == "failed" and (.checks[0] | has("needs") | not)'
+    [[ "$output" != *"start there"* ]]
 }
 
 # ---- the results ---------------------------------------------------------------------------
@@ -143,7 +156,8 @@ without() {
             and (.status | IN("passed", "failed", "skipped"))))
         and (.checks[] | select(.name == "echo_line")
             | .status == "failed" and .expected and .received and .hint and .by_hand
-            and (.evidence | length) > 0 and (.seconds | type) == "number")
+            and (.evidence | length) > 0 and (.seconds | type) == "number"
+            and (.cpu_seconds | type) == "number")
         and (.checks[] | select(.name == "pieces") | .status == "skipped" and .needs == "echo_line")'
 }
 

@@ -7,8 +7,10 @@
 
 #include <signal.h>
 
-static void stop_within_batch(void)
+void stop_within_batch(void)
 {
+    if (!trusts_short_counts)
+        return;
     set_hint("SIGTERM arrived while the loop was handling a batch of events. Finish the batch, or "
              "at least close and free what it has already marked as closed.",
              "make && FAULTS=term_after_recv=1 LD_PRELOAD=../grading/.build/faults.so \\\n"
@@ -48,6 +50,8 @@ static bool receives_lines(struct peer *p, int lines)
 static void search_without_socket(enum backend b, const char *faults)
 {
     enum { LINES = 4 };
+    if (!searches)
+        return;
     set_hint(
         "socket() failed: this backend has failed. Do not use a descriptor of -1, complete the "
         "call only once, and do not touch what completing it has freed.",
@@ -67,16 +71,21 @@ static void search_without_socket(enum backend b, const char *faults)
     expect_clean_memory(s);
 }
 
-void expect_clean_memory_in_rare_cases(void)
+void search_without_user_socket(void)
 {
-    stop_within_batch();
-    if (searches) {
-        search_without_socket(USER, "socket_fails=1");
-        search_without_socket(STOCK, "socket_fails=3");
-        struct server *s =
-            start_server(.tool = MEMCHECK, .backends = true, .faults = "small_buffers");
-        answer_behind_pending_output(s);
-        expect_clean_memory(s);
-    }
-    set_hint(NULL, NULL);
+    search_without_socket(USER, "socket_fails=1");
+}
+
+void search_without_stock_socket(void)
+{
+    search_without_socket(STOCK, "socket_fails=3");
+}
+
+void answer_into_full_buffer(void)
+{
+    if (!searches)
+        return;
+    struct server *s = start_server(.tool = MEMCHECK, .backends = true, .faults = "small_buffers");
+    answer_behind_pending_output(s);
+    expect_clean_memory(s);
 }

@@ -2,8 +2,11 @@
 #ifndef MEMORY_STEPS_H
 #define MEMORY_STEPS_H
 
-/* An answer that does not fit behind pending output, a socket() that fails, SIGTERM in the middle
- * of a batch: each with a server of its own, which must leave nothing behind. */
-void expect_clean_memory_in_rare_cases(void);
+/* Parts of `memory`: SIGTERM in the middle of a batch, a socket() that fails, an answer that does
+ * not fit behind pending output. Each has a server of its own, which must leave nothing behind. */
+void stop_within_batch(void);
+void search_without_user_socket(void);
+void search_without_stock_socket(void);
+void answer_into_full_buffer(void);
 
 #endif

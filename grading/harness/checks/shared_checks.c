@@ -1,5 +1,7 @@
 #include "shared_checks.h"
 
+#include <string.h>
+
 void register_shared_check(const struct check *own, const struct check *shared)
 {
     struct check check = *own;
@@ -15,5 +17,6 @@ void register_shared_check(const struct check *own, const struct check *shared)
     check.alone |= shared->alone;
     check.only_on_request |= shared->only_on_request;
     check.body = shared->body;
+    memcpy(check.parts, shared->parts, sizeof check.parts);
     register_check(&check);
 }

@@ -51,10 +51,22 @@ bool select_check(const char *name)
     if (number == -1)
         return false;
     selected[number] = true;
-    const char *needs = checks[number].needs;
-    for (int needed; (needed = next_needed(&needs)) >= 0;)
-        select_check(checks[needed].name);
     return true;
+}
+
+bool is_needed_by(int needed, int number)
+{
+    const char *needs = checks[number].needs;
+    for (int i; (i = next_needed(&needs)) >= 0;)
+        if (i == needed || is_needed_by(needed, i))
+            return true;
+    return false;
+}
+
+void select_needed_by(int number)
+{
+    for (int i = 0; i < number; i++)
+        selected[i] |= is_needed_by(i, number);
 }
 
 void select_all_checks(void)

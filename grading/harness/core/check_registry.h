@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { MAX_PARTS = 6 };
+
 struct check {
     const char *name;
     int points;
@@ -18,6 +20,8 @@ struct check {
     bool alone;           /* no other check runs at the same time: it compares CPU time, say */
     bool only_on_request; /* a long observation: runs only with --check */
     void (*body)(void);
+    void (*parts[MAX_PARTS])(
+        void); /* more of the body: steps that depend on no other, see runner.h */
 };
 
 void register_check(const struct check *check);
@@ -42,8 +46,10 @@ const struct check *check_at(int number);
  * name. */
 int next_needed(const char **needs);
 
-/* Selects a check and all that it needs, directly or not; false if there is none of this name. */
-bool select_check(const char *name);
+bool select_check(const char *name); /* false if there is none of this name */
+/* Selects all that this check needs, directly or not. */
+void select_needed_by(int number);
+bool is_needed_by(int needed, int number);
 void select_all_checks(void); /* except those that run only when asked for */
 bool is_selected(int number);
 

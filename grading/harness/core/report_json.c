@@ -18,8 +18,13 @@ static json_t *text_or_null(const char *text)
     return text == NULL || *text == '\0' ? json_null() : json_string(text);
 }
 
+static json_t *in_milliseconds(double seconds)
+{
+    return json_real((double)(long)(seconds * 1000) / 1000);
+}
+
 json_t *result_as_json(const struct check *check, enum status status, const char *failed_need,
-                       double seconds)
+                       double seconds, double cpu_seconds)
 {
     static const char *const words[] = {"skipped", "passed", "failed", "error"};
     json_t *all = json_pack("{ss ss si}", "name", check->name, "title", check->title, "points",
@@ -28,10 +33,10 @@ json_t *result_as_json(const struct check *check, enum status status, const char
                         status == ERROR ? json_null()
                                         : json_integer(status == PASSED ? check->points : 0));
     json_object_set_new(all, "status", json_string(words[status]));
-    if (status == UNFINISHED) {
+    if (failed_need != NULL)
         json_object_set_new(all, "needs", json_string(failed_need));
+    if (status == UNFINISHED)
         return all;
-    }
     json_object_set_new(all, "asked", lines(report->asked));
     json_object_set_new(all, "expected", text_or_null(report->expected));
     json_object_set_new(all, "received", text_or_null(report->received));
@@ -40,7 +45,8 @@ json_t *result_as_json(const struct check *check, enum status status, const char
     json_object_set_new(all, "hint", text_or_null(hint_for(check)));
     json_object_set_new(all, "by_hand", text_or_null(commands));
     free(commands);
-    json_object_set_new(all, "seconds", json_real((double)(long)(seconds * 1000) / 1000));
+    json_object_set_new(all, "seconds", in_milliseconds(seconds));
+    json_object_set_new(all, "cpu_seconds", in_milliseconds(cpu_seconds));
     return all;
 }
 

@@ -13,20 +13,28 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Far above the deadline of any wait: only a defect of the harness takes longer. */
 enum { MAX_SECONDS = 300 };
 
-static const struct check *running;
+static void (*running)(void);
+static pid_t subreaper;
+
+pid_t check_process(void)
+{
+    return subreaper;
+}
 
 /* What is known of a check; in memory shared with the process that runs it. */
 struct outcome {
     enum { WAITING, RUNNING, DONE } state;
-    const char *failed_need; /* it was skipped, because this check did not pass */
+    bool requested;          /* its result is wanted; others may be needed by it */
+    const char *failed_need; /* it was skipped because this check did not pass, or failed as well */
     pid_t process;
-    double seconds;
+    double seconds, cpu_seconds; /* the CPU time of the check, its servers and their descendants */
     struct report report;
 };
 
@@ -36,18 +44,18 @@ START_TEST(run_body)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
-    running->body();
+    running();
     report->status = PASSED;
 }
 END_TEST
 
 /* The body sets the status, in shared memory. A body that set none crashed, hung or was killed:
  * that is the grader's fault, whatever libcheck calls it. */
-static void run(const struct check *check)
+static void run(const char *name, void (*body)(void))
 {
-    running = check;
-    Suite *suite = suite_create(check->name);
-    TCase *tcase = tcase_create(check->name);
+    running = body;
+    Suite *suite = suite_create(name);
+    TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, MAX_SECONDS);
     tcase_add_test(tcase, run_body);
     suite_add_tcase(suite, tcase);
@@ -66,6 +74,42 @@ static void run(const struct check *check)
     kill_descendants(); /* what the server's children left behind */
 }
 
+static void become_subreaper(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    subreaper = getpid();
+}
+
+static void run_parts(const struct check *check)
+{
+    void (*bodies[MAX_PARTS + 1])(void) = {check->body};
+    pid_t processes[MAX_PARTS + 1];
+    int n = 1;
+    for (int i = 0; i < MAX_PARTS && check->parts[i] != NULL; i++)
+        bodies[n++] = check->parts[i];
+    struct report *reports = mmap(NULL, (size_t)n * sizeof *reports, PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; reports != MAP_FAILED && i < n; i++)
+        if ((processes[i] = fork()) == 0) {
+            become_subreaper();
+            report = &reports[i];
+            run(check->name, bodies[i]);
+            _exit(0);
+        }
+    /* The others end when an earlier one has not passed, or could not be started. */
+    int decisive = 0;
+    for (bool passed = reports != MAP_FAILED; passed && decisive < n;) {
+        while (waitpid(processes[decisive], NULL, 0) == -1 && errno == EINTR)
+            ;
+        passed = reports[decisive].status == PASSED;
+        decisive += passed;
+    }
+    if (reports != MAP_FAILED)
+        *report = reports[decisive < n ? decisive : 0];
+    kill_descendants();
+}
+
 /* Runs the check in a process of its own, a subreaper: concurrent checks must not kill each other's
  * servers. */
 static void start(int number)
@@ -75,10 +119,12 @@ static void start(int number)
     pid_t process = fork();
     if (process == 0) {
         double start = now();
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        become_subreaper();
         report = &outcome->report;
-        run(check_at(number));
+        if (check_at(number)->parts[0] != NULL)
+            run_parts(check_at(number));
+        else
+            run(check_at(number)->name, check_at(number)->body);
         outcome->seconds = now() - start;
         _exit(0);
     }
@@ -87,16 +133,25 @@ static void start(int number)
         outcome->state = DONE;
 }
 
-/* The number of the check that has ended. */
+static double in_seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+/* The number of the check that has ended. A check's process is a subreaper, so the usage includes
+ * all that it started. */
 static int wait_for_any(void)
 {
     for (int status;;) {
-        pid_t process = waitpid(-1, &status, 0);
+        struct rusage usage;
+        pid_t process = wait4(-1, &status, 0, &usage);
         if (process == -1 && errno != EINTR)
             abort();
         for (int i = 0; i < count_checks(); i++)
-            if (outcomes[i].state == RUNNING && outcomes[i].process == process)
+            if (outcomes[i].state == RUNNING && outcomes[i].process == process) {
+                outcomes[i].cpu_seconds = in_seconds(usage.ru_utime) + in_seconds(usage.ru_stime);
                 return i;
+            }
     }
 }
 
@@ -110,11 +165,12 @@ static bool is_decided(int number)
 {
     const char *needs = check_at(number)->needs;
     for (int needed; (needed = next_needed(&needs)) >= 0;)
-        if (outcomes[needed].state != DONE)
+        if (is_selected(needed) && outcomes[needed].state != DONE)
             return false;
     needs = check_at(number)->needs;
     for (int needed; (needed = next_needed(&needs)) >= 0;)
-        if (outcomes[number].failed_need == NULL && status_of(needed) != PASSED)
+        if (is_selected(needed) && outcomes[number].failed_need == NULL &&
+            status_of(needed) != PASSED)
             outcomes[number].failed_need = check_at(needed)->name;
     return true;
 }
@@ -160,12 +216,14 @@ static void print_progress(const char *lab, int ended)
             fprintf(stderr, "  %s", check_at(i)->name);
 }
 
-static void run_selected(const char *lab, bool show_progress)
+/* Runs those that have not run yet; until one has failed, if so wanted. */
+static void run_selected(const char *lab, bool show_progress, bool until_failure)
 {
     int most = max_concurrent(), running_now = 0, ended = -1;
-    bool alone = false;
+    bool alone = false, over = false;
     for (;;) {
-        for (int next; !alone && running_now < most && (next = next_check(running_now)) >= 0;) {
+        for (int next;
+             !over && !alone && running_now < most && (next = next_check(running_now)) >= 0;) {
             start(next);
             running_now += outcomes[next].state == RUNNING;
             alone = check_at(next)->alone;
@@ -176,11 +234,30 @@ static void run_selected(const char *lab, bool show_progress)
             break;
         ended = wait_for_any();
         outcomes[ended].state = DONE;
+        over |= until_failure && status_of(ended) == FAILED;
         running_now--;
         alone = false;
     }
     if (show_progress)
         fprintf(stderr, "\r\033[K");
+}
+
+static bool is_failure(int number)
+{
+    return outcomes[number].requested && status_of(number) == FAILED;
+}
+
+/* For each failure: does one of the checks that it needs, and that did not run, fail too? */
+static void run_those_needed_by_failures(const char *lab, bool show_progress)
+{
+    for (int i = 0; i < count_checks(); i++)
+        if (is_failure(i))
+            select_needed_by(i);
+    run_selected(lab, show_progress, true);
+    for (int i = 0; i < count_checks(); i++)
+        for (int j = 0; is_failure(i) && outcomes[i].failed_need == NULL && j < i; j++)
+            if (is_needed_by(j, i) && status_of(j) == FAILED)
+                outcomes[i].failed_need = check_at(j)->name;
 }
 
 /* libcheck reads these; a grade must not depend on them. */
@@ -205,7 +282,7 @@ static struct totals add_results(json_t *results)
     for (int i = 0; i < count_checks(); i++) {
         const struct check *check = check_at(i);
         struct outcome *outcome = &outcomes[i];
-        if (!is_selected(i))
+        if (!outcome->requested)
             continue;
         report = &outcome->report;
         if (outcome->failed_need == NULL && report->status == UNFINISHED) {
@@ -213,8 +290,8 @@ static struct totals add_results(json_t *results)
             snprintf(report->received, sizeof report->received,
                      "the check's process could not be started, or was killed");
         }
-        json_array_append_new(
-            results, result_as_json(check, report->status, outcome->failed_need, outcome->seconds));
+        json_array_append_new(results, result_as_json(check, report->status, outcome->failed_need,
+                                                      outcome->seconds, outcome->cpu_seconds));
         totals.max += check->points;
         totals.score += report->status == PASSED ? check->points : 0;
         totals.any_error |= report->status == ERROR;
@@ -236,7 +313,10 @@ int run_checks(const char *lab, const char *json_file, bool show_progress)
     const char *fault = machine_problem();
     struct totals totals = {.max = 100, .any_error = true};
     if (fault == NULL) {
-        run_selected(lab, show_progress);
+        for (int i = 0; i < count_checks(); i++)
+            outcomes[i].requested = is_selected(i);
+        run_selected(lab, show_progress, false);
+        run_those_needed_by_failures(lab, show_progress);
         totals = add_results(results);
     }
     json_t *all = json_pack("{ss so si ss}", "lab", lab, "score",

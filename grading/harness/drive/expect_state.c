@@ -61,7 +61,7 @@ static bool is_reading_from(const struct task *task, struct peer *client)
 static pid_t process_reading_from(struct server *s, struct peer *client)
 {
     const struct task *tasks;
-    read_connections();
+    read_connection(s->port, client->port);
     int n = read_all_tasks(s->pid, &tasks);
     for (int i = n - 1; i >= 0; i--) /* children first */
         if (is_reading_from(&tasks[i], client))
@@ -81,10 +81,18 @@ void wait_reading_from(struct server *s, struct peer *client)
         ;
 }
 
+/* Have they been acknowledged, or has the connection ended? */
+static bool all_bytes_arrived(struct server *s, struct peer *client)
+{
+    const struct connection *c = read_connection(client->port, s->port);
+    return c == NULL || c->to_send == 0;
+}
+
+/* Of a server that is stopped only the first process is: a child may have read some bytes. */
 void wait_to_be_read(struct server *s, struct peer *client, size_t size)
 {
     struct wait w = begin_wait(s);
-    while (unread_from(s, client) < size && continue_wait(&w) &&
+    while (unread_from(s, client) < size && !all_bytes_arrived(s, client) && continue_wait(&w) &&
            now() - w.since < MAX_READING_SECONDS)
         ;
 }

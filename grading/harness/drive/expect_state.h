@@ -24,8 +24,8 @@ void expect_loops_waiting(struct server *s);
 /* Waits, for some seconds at most, until a thread is seen in a call that reads from this client
  * (recv, read, poll ...). */
 void wait_reading_from(struct server *s, struct peer *p);
-/* Waits, for some seconds at most, until the server could receive so many bytes of this client:
- * there may be less room. */
+/* Waits, for some seconds at most, until the server could receive so many bytes of this client, or
+ * all that it has sent: there may be less room. */
 void wait_to_be_read(struct server *s, struct peer *p, size_t size);
 /* The process that reads from this client: waits until one is seen. */
 pid_t process_serving(struct server *s, struct peer *p);

@@ -26,7 +26,7 @@ static void remember_sent(struct peer *p, const void *data, size_t size)
 static size_t read_by_server(struct peer *p, size_t before)
 {
     size_t sent = p->sent - before, waiting = unread_from(p->server, p);
-    const struct connection *c = find_connection(p->port, port_of(p->server));
+    const struct connection *c = read_connection(p->port, port_of(p->server));
     if (c != NULL)
         waiting += c->to_send;
     return sent > waiting ? sent - waiting : 0;

@@ -136,8 +136,7 @@ bool is_sending(struct server *s)
 
 bool holds_connection_of(struct server *s, struct peer *client)
 {
-    read_connections();
-    const struct connection *c = find_connection(s->port, client->port);
+    const struct connection *c = read_connection(s->port, client->port);
     return c != NULL && c->inode != 0; /* in the backlog it has no inode yet */
 }
 
@@ -157,8 +156,7 @@ struct sent sent_to(struct server *s, struct peer *client)
 
 size_t unread_from(struct server *s, struct peer *client)
 {
-    read_connections();
-    const struct connection *c = find_connection(s->port, client->port);
+    const struct connection *c = read_connection(s->port, client->port);
     return c != NULL ? c->to_read : 0;
 }
 

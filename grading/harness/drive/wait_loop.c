@@ -50,6 +50,9 @@ static char why[160];
 static void inspect(struct wait *w, double time, double factor, bool served, bool late)
 {
     pid_t pid = w->server->pid;
+    /* While this process did not run, on a busy machine, the server may not have run either. */
+    if (time - w->inspected > 2 * INSPECTION_SECONDS)
+        w->quiet_since += time - w->inspected - 2 * INSPECTION_SECONDS;
     w->inspected = time;
     uint64_t cpu = read_cpu_time(pid);
     if (w->cpu_at_start == UINT64_MAX)

@@ -1,4 +1,5 @@
 #include "observe/sockets.h"
+#include "core/procfs.h"
 #include "core/report.h"
 #include "observe/resources.h"
 
@@ -62,9 +63,9 @@ static bool parse_reply(const struct nlmsghdr *header, size_t size)
     return true;
 }
 
-/* As ss(8) does. Sockets in TIME_WAIT are left out: after ten thousand clients it takes seconds to
- * read them again and again. */
-static bool request_from_kernel(unsigned char family)
+/* Sends a request for sockets of one family, and reads the reply. */
+static bool request_from_kernel(unsigned char family, const struct inet_diag_sockid *id,
+                                unsigned states, bool dump)
 {
     static _Alignas(struct nlmsghdr) char reply[32 * 1024];
     struct {
@@ -72,31 +73,52 @@ static bool request_from_kernel(unsigned char family)
         struct inet_diag_req_v2 body;
     } request = {.header = {.nlmsg_len = sizeof request,
                             .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                            .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+                            .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0))},
                  .body = {.sdiag_family = family,
                           .sdiag_protocol = IPPROTO_TCP,
-                          .idiag_states = ~(1U << STATE_TIME_WAIT)}};
+                          .idiag_states = states,
+                          .id = *id}};
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     bool ok = fd != -1 && send(fd, &request, sizeof request, 0) == sizeof request, more = ok;
     while (more) {
         ssize_t n = recv(fd, reply, sizeof reply, 0);
-        ok = n >= (ssize_t)sizeof(struct nlmsghdr) &&
-             ((struct nlmsghdr *)reply)->nlmsg_type != NLMSG_ERROR;
-        more = ok && parse_reply((struct nlmsghdr *)reply, (size_t)n);
+        const struct nlmsghdr *first = (struct nlmsghdr *)reply;
+        ok = n >= (ssize_t)sizeof *first && first->nlmsg_type != NLMSG_ERROR;
+        if (!ok && !dump && n >= (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+            ok = ((const struct nlmsgerr *)NLMSG_DATA(first))->error == -ENOENT;
+        more = ok && parse_reply(first, (size_t)n) && dump;
     }
     if (fd != -1)
         close(fd);
     return ok;
 }
 
-void read_connections(void)
+/* How many are in use, according to the kernel; at least 1 if it does not say. */
+static int ipv6_sockets(void)
 {
+    char text[256];
+    int n = 1;
+    if (read_proc(text, sizeof text, "/proc/self/net/sockstat6", 0, 0) > 0)
+        sscanf(text, "TCP6: inuse %d", &n);
+    return n;
+}
+
+/* As ss(8) does. The kernel walks through the table of all connections for each family, unless only
+ * listening sockets are wanted. */
+static bool read_from_kernel(unsigned states)
+{
+    static const struct inet_diag_sockid any;
     connection_count = 0;
-    if (request_from_kernel(AF_INET) && request_from_kernel(AF_INET6))
-        return;
-    connection_count = 0; /* without sock_diag: IPv4 only */
+    return request_from_kernel(AF_INET, &any, states, true) &&
+           (ipv6_sockets() == 0 || request_from_kernel(AF_INET6, &any, states, true));
+}
+
+/* Without sock_diag: IPv4 only. */
+static void read_from_proc(void)
+{
     FILE *file = fopen("/proc/self/net/tcp", "re");
     char line[512];
+    connection_count = 0;
     if (file == NULL)
         grader_error("cannot read /proc/self/net/tcp: %s", strerror(errno));
     while (fgets(line, sizeof line, file) != NULL) {
@@ -111,6 +133,30 @@ void read_connections(void)
         add_connection(c);
     }
     fclose(file);
+}
+
+void read_connections(void)
+{
+    /* Sockets in TIME_WAIT are left out: after ten thousand clients it takes seconds to read them
+     * again and again. So are those that are only bound, which are in a table of their own. */
+    enum { STATES = (1 << STATE_BOUND) - 1 - (1 << STATE_TIME_WAIT) };
+    if (!read_from_kernel(STATES))
+        read_from_proc();
+}
+
+/* Of both families: the kernel finds an IPv6 socket by its IPv4 addresses. */
+const struct connection *read_connection(int local, int remote)
+{
+    struct inet_diag_sockid id = {.idiag_sport = htons((uint16_t)local),
+                                  .idiag_dport = htons((uint16_t)remote),
+                                  .idiag_src = {htonl(INADDR_LOOPBACK)},
+                                  .idiag_dst = {htonl(INADDR_LOOPBACK)},
+                                  .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}};
+    connection_count = 0;
+    if (!request_from_kernel(AF_INET, &id, ~0U, false))
+        read_connections();
+    const struct connection *c = find_connection(local, remote);
+    return c != NULL && c->state != STATE_TIME_WAIT ? c : NULL;
 }
 
 const struct connection *all_connections(int *count)
@@ -128,14 +174,19 @@ const struct connection *find_connection(int local, int remote)
     return NULL;
 }
 
-const struct connection *connection_of(pid_t pid, int fd)
+/* 0 if the descriptor is not a socket. */
+static unsigned long inode_of(pid_t pid, int fd)
 {
     char target[128];
-    unsigned long inode;
+    unsigned long inode = 0;
     read_descriptor(pid, fd, target, sizeof target);
-    if (sscanf(target, "socket:[%lu]", &inode) != 1)
-        return NULL;
-    for (int i = 0; i < connection_count; i++)
+    return sscanf(target, "socket:[%lu]", &inode) == 1 ? inode : 0;
+}
+
+const struct connection *connection_of(pid_t pid, int fd)
+{
+    unsigned long inode = inode_of(pid, fd);
+    for (int i = 0; inode != 0 && i < connection_count; i++)
         if (connections[i].inode == inode)
             return &connections[i];
     return NULL;
@@ -153,7 +204,8 @@ bool has_connection_to(pid_t pid, int remote_port)
 
 enum listening listening_at(int port)
 {
-    read_connections();
+    if (!read_from_kernel(1 << STATE_LISTEN))
+        read_from_proc();
     for (int i = 0; i < connection_count; i++)
         if (connections[i].state == STATE_LISTEN && connections[i].local == port)
             return connections[i].address == htonl(INADDR_LOOPBACK) ? ON_LOOPBACK

@@ -1,50 +1,30 @@
 #include "observe/tasks.h"
 #include "core/procfs.h"
-#include "core/report.h"
+#include "observe/process_tree.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_ON_MACHINE = 8192 };
-
-struct process {
-    pid_t pid, parent;
-    char state;
-};
-
-static int read_machine(struct process *all, int most)
-{
-    int total = 0;
-    DIR *proc = opendir("/proc");
-    if (proc == NULL)
-        grader_error("cannot read /proc: %s", strerror(errno));
-    for (struct dirent *entry; (entry = readdir(proc)) != NULL && total < most;) {
-        struct process *p = &all[total];
-        p->pid = atoi(entry->d_name);
-        if (p->pid > 0 && (p->state = read_task_state(p->pid, p->pid, &p->parent)) != '-')
-            total++;
-    }
-    closedir(proc);
-    return total;
-}
-
 /* A descendant whose parent has exited is still in the process group that the server leads. When it
  * has exited too, it is not the server that has to wait for it. */
 static bool is_orphan_of(pid_t root, const struct process *p)
 {
-    return p->pid != root && p->state != 'Z' && p->state != 'X' && getpgid(p->pid) == root;
+    pid_t parent;
+    if (p->pid == root || getpgid(p->pid) != root)
+        return false;
+    char state = read_task_state(p->pid, p->pid, &parent);
+    return state != '-' && state != 'Z' && state != 'X';
 }
 
 int read_processes(pid_t root, pid_t *pids, int most)
 {
-    static struct process all[MAX_ON_MACHINE];
-    static bool found_already[MAX_ON_MACHINE];
-    int total = read_machine(all, MAX_ON_MACHINE), found = 0;
+    static struct process all[MAX_IN_TREE];
+    static bool found_already[MAX_IN_TREE];
+    int total = read_process_tree(all), found = 0;
     pids[found++] = root;
     memset(found_already, 0, sizeof found_already);
     for (int i = 0; i < found; i++)
