@@ -31,7 +31,7 @@ server-tsan: FORCE
 run: server
 	@$(if $(FAULTS),mkdir -p $(GRADING).build && \
 	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
-	$(if $(FAULTS),LD_PRELOAD=$(GRADING).build/faults.so FAULTS=$(FAULTS)) \
+	$(if $(FAULTS),LD_PRELOAD=$(GRADING).build/faults.so FAULTS='$(FAULTS)') \
 	$(TOOL) ./server $(PORT) $(BACKENDS) || { status=$$?; \
 	if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
 	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))" >&2; \
