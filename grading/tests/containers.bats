@@ -62,7 +62,10 @@ END
     grade_in "${user[@]}" ./without-ptrace -- --file server.c --check pieces 1
     jq -e '.[0].checks[-1] | .status == "failed" and any(.evidence[];
         . == "the source line of a running thread cannot be shown here: ptrace: Operation not permitted")' result.json
-    grade_in "${user[@]}" ./without-ptrace -- --reference --check small_stacks 8
+    patch -s --fuzz=0 -o server.c "$ROOT/lab08-coroutines/solution.c" \
+        <"$GRADING/variants/lab08-coroutines/guard-by-madvise.patch"
+    chmod 644 server.c
+    grade_in "${user[@]}" ./without-ptrace -- --file server.c --check small_stacks 8
     full_marks
 }
 
