@@ -56,10 +56,12 @@ test:
 hint:
 	@awk -v names="$$(awk -f $(GRADING)lib/list-checks.awk test.c | cut -d ' ' -f 2 | xargs)" \
 	    -v check="$(CHECK)" -v level="$(LEVEL)" -v lab="$(LAB)" -f $(GRADING)lib/print-hint.awk \
-	    hints.md $(filter-out ../$(LAB)/hints.md,../lab01-blocking/hints.md)
+	    hints.md $(filter-out ../$(LAB)/hints.md,$(firstword \
+	    $(wildcard ../lab01-blocking/hints.md $(GRADING)lib/hints.md)))
 
 diff:
-	@if [ -z "$(PREVIOUS)" ]; then echo "$(LAB) is the first lab: there is nothing to compare it with."; \
+	@if [ -z "$(PREVIOUS)" ]; then echo "$(if $(filter lab01%,$(LAB)),$(LAB) is the first \
+	lab,The lab before $(LAB) is not here): there is nothing to compare it with."; \
 	else diff -u --color=auto "../$(PREVIOUS)/$(SOURCE)" "$(SOURCE)" || [ $$? = 1 ]; fi
 
 watch:
