@@ -52,6 +52,9 @@ int sigaction(int sig, const struct sigaction *action, struct sigaction *old)
 
 sighandler_t signal(int sig, sighandler_t handler)
 {
+    INTERCEPT(signal);
+    if (never_drained == 0)
+        return real(sig, handler);
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, old;
     return sigaction(sig, &action, &old) == 0 ? old.sa_handler : SIG_ERR;
 }
