@@ -31,7 +31,7 @@ server-tsan: FORCE
 run: server
 	@$(if $(FAULTS),mkdir -p $(GRADING).build && \
 	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
-	$(if $(FAULTS),LD_PRELOAD=$(GRADING).build/faults.so FAULTS=$(FAULTS)) \
+	$(if $(FAULTS),LD_PRELOAD=$(GRADING).build/faults.so FAULTS='$(FAULTS)') \
 	$(TOOL) ./server $(PORT) $(BACKENDS) || { status=$$?; \
 	if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
 	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))" >&2; \
@@ -57,10 +57,12 @@ test:
 hint:
 	@awk -v names="$$(awk -f $(GRADING)lib/list-checks.awk test.c | cut -d ' ' -f 2 | xargs)" \
 	    -v check="$(CHECK)" -v level="$(LEVEL)" -v lab="$(LAB)" -f $(GRADING)lib/print-hint.awk \
-	    hints.md $(filter-out ../$(LAB)/hints.md,../lab01-blocking/hints.md)
+	    hints.md $(filter-out ../$(LAB)/hints.md,$(firstword \
+	    $(wildcard ../lab01-blocking/hints.md $(GRADING)lib/hints.md)))
 
 diff:
-	@if [ -z "$(PREVIOUS)" ]; then echo "$(LAB) is the first lab: there is nothing to compare it with."; \
+	@if [ -z "$(PREVIOUS)" ]; then echo "$(if $(filter lab01%,$(LAB)),$(LAB) is the first \
+	lab,The lab before $(LAB) is not here): there is nothing to compare it with."; \
 	else diff -u --color=auto "../$(PREVIOUS)/$(SOURCE)" "$(SOURCE)" || [ $$? = 1 ]; fi
 
 watch:

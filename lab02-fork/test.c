@@ -9,6 +9,8 @@
 
 #include <signal.h>
 
+TASK_PER_CLIENT
+
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(
     echo_line, 6, "sends a line back to nc",
@@ -113,6 +115,7 @@ CHECK(burst, 5, "reaps 200 children that exit at the same time", .needs = "no_zo
                  "ps -o stat,cmd --ppid $s    # all 50 exited at once: none is left")
 {
     enum { CLIENTS = 200 };
+    need_processes(CLIENTS, "one for each client");
     struct server *s = start_server();
     wait_asleep(s);
     int processes = count_processes(s);

@@ -8,6 +8,8 @@
 
 #include <signal.h>
 
+TASK_PER_CLIENT
+
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
 SHARED_CHECK(
     echo_line, 6, "sends a line back to nc",

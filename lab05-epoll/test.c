@@ -73,6 +73,7 @@ CHECK(descriptor_limit, 3, "serves clients whose descriptors are above 1,023", .
                  "echo hello | nc -N 127.0.0.1 9000   # hello, at once")
 {
     enum { CLIENTS = 40, FREE = 16 };
+    need_descriptors(1024 + CLIENTS, "some clients get a descriptor above 1,023");
     struct server *s = start_server(.first_free_fd = 1024 - FREE);
     struct peer *clients[CLIENTS];
     connect_many(s, clients, CLIENTS);

@@ -14,6 +14,7 @@
 #include "checks/lab_properties.h"
 #include "core/check_registry.h"
 #include "core/hints.h"
+#include "core/machine_limits.h"
 #include "core/report.h"
 #include "core/test_data.h"
 #include "drive/backend.h"

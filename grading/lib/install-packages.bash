@@ -52,7 +52,7 @@ install_packages() {
     echo "Installing ..." >&2
     # A fresh machine has no package lists, and old lists name versions that no longer exist.
     if ! { DEBIAN_FRONTEND=noninteractive $sudo apt-get update &&
-        DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y "${missing[@]}"; } >"$log" 2>&1 \
+        DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -o DPkg::Lock::Timeout=120 "${missing[@]}"; } >"$log" 2>&1 \
         </dev/null; then
         tail -n 5 "$log" >&2
         rm -f "$log"

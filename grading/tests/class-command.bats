@@ -247,3 +247,12 @@ END
     [ "$status" -eq 0 ]
     prints "100%"
 }
+
+@test "--results inside the --class directory is refused, and leaves nothing there" {
+    mkdir -p inside/ada
+    cp "$SOLUTION" inside/ada/server.c
+    run "$GRADING/grade" --class inside --results inside/new/results --labs 1 --no-sandbox
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"must not be inside"* ]]
+    [ "$(ls inside)" = ada ]
+}

@@ -102,3 +102,18 @@ answers_in() {
     run "$GRADING/handout" other 99
     [ "$status" -eq 2 ]
 }
+
+@test "without lab 1, each check has its hints, and make diff says what it lacks" {
+    "$GRADING/handout" --no-last-hints later 5 8
+    for lab in later/lab*/; do
+        for check in $(awk -f "$GRADING/lib/list-checks.awk" "$lab/test.c" | cut -d ' ' -f 2); do
+            run make -s -C "$lab" hint "CHECK=$check"
+            [ "$status" -eq 0 ]
+            [[ "$output" != "Choose a check"* && "$output" != *"cannot open"* ]] || { echo "$check: $output" && false; }
+        done
+    done
+    ! grep -qFf phrases later/grading/lib/hints.md
+    run make -s -C later/lab05-epoll diff
+    [ "$status" -eq 0 ]
+    [ "$output" = "The lab before lab05-epoll is not here: there is nothing to compare it with." ]
+}

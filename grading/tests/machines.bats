@@ -224,3 +224,45 @@ END
     [ "$status" -ne 124 ]
     has "port 9474 is in use"
 }
+
+@test "three backends that are started at once on a fresh machine install their package once" {
+    mkdir bin
+    ln -s /usr/bin/* /usr/sbin/* bin/ 2>/dev/null || true
+    rm -f bin/{socat,apt-get,sudo}
+    printf '#!/bin/sh\nexec "$@"\n' | command_named sudo
+    command_named apt-get <<END
+#!/bin/bash
+mkdir "$PWD/lock" || { echo "E: Could not get lock /var/lib/dpkg/lock-frontend" >&2 && exit 100; }
+echo "\$*" >>"$PWD/log"
+[[ " \$* " != *" install "* ]] || ln -s "$(type -P socat)" "$PWD/bin/socat" || exit
+for i in {1..20}; do /bin/true; done # others have time to find the lock
+rmdir "$PWD/lock"
+END
+    pids=()
+    for i in 1 2 3; do
+        PATH=$PWD/bin CI=1 timeout 60 bash "$GRADING/backend" user $((9480 + i)) >out.$i 2>&1 3>&- &
+        pids+=($!)
+    done
+    for i in 1 2 3; do
+        until (exec 3<>/dev/tcp/127.0.0.1/$((9480 + i))) 2>/dev/null; do
+            kill -0 "${pids[i - 1]}" || { cat out.$i && break; }
+        done
+    done
+    kill "${pids[@]}"
+    [ "$(grep -c install log)" -eq 1 ]
+    cat out.*
+    [ "$(cat out.* | grep -c 'backend listens')" -eq 3 ]
+}
+
+@test "make -n of every target runs nothing" {
+    copy_course course
+    cd course/lab01-blocking
+    rm server.c
+    tree() { find .. -printf '%p %s %T@\n' | sort; }
+    before=$(tree)
+    for target in server run pid backends test hint diff watch reset clean help; do
+        run make -n $target FAULTS=eintr=2 CHECK=usage PORT=9476
+        [ "$status" -eq 0 ]
+    done
+    [ "$(tree)" = "$before" ]
+}

@@ -140,3 +140,19 @@ has_no() {
     evidence_of short_sends lab08-coroutines
     has_line "suspended in $(place suspend swapcontext), called from $(place wait_until suspend), called from $(place co_send wait_until)"
 }
+
+@test "the lines of a server that clang has built" {
+    export GRADE_CC=clang
+    mutant lab03-threads main-joins-each-thread
+    evidence_of thread_per_client lab03-threads
+    has_line "thread 1 of 2: in futex: waits for thread 2 to end (pthread_join): $(place main pthread_join)"
+    has_line "$(place serve_client recv\(), called from $(place client_thread serve_client)"
+    mutant lab08-coroutines not-resumed-when-writable
+    evidence_of short_sends lab08-coroutines
+    has_line "a coroutine (client A): suspended in $(place suspend switch_context), called from $(place wait_until suspend)"
+}
+
+@test "lab 8's reference, built by clang, has full marks" {
+    GRADE_CC=clang run "$GRADING/grade" --strict --reference 8
+    [ "$status" -eq 0 ] || { echo "$output" && false; }
+}

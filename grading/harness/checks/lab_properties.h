@@ -15,6 +15,14 @@
     }
 extern bool one_at_a_time;
 
+/* The server has a process or a thread for each client. */
+#define TASK_PER_CLIENT                                                                            \
+    __attribute__((constructor)) static void declare_task_per_client(void)                         \
+    {                                                                                              \
+        task_per_client = true;                                                                    \
+    }
+extern bool task_per_client;
+
 /* The server waits in select(). */
 #define WAITS_IN_SELECT                                                                            \
     __attribute__((constructor)) static void declare_waits_in_select(void)                         \

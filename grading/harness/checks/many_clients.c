@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 DEFINE_SHARED_CHECK(
     crowd, .needs = "half_close silent_client",
@@ -31,6 +30,9 @@ DEFINE_SHARED_CHECK(
     struct server *s = start_server();
     struct peer *clients[CLIENTS];
     char text[SIZE];
+    if (task_per_client)
+        need_processes(CLIENTS, "one for each client");
+    need_backlog(CLIENTS, "all clients connect before the first is accepted");
     wait_asleep(s);
     freeze(s); /* all connect before the first is accepted */
     for (int i = 0; i < CLIENTS; i++)
@@ -78,12 +80,9 @@ DEFINE_SHARED_CHECK(
 int descriptors_for(int clients)
 {
     enum { OTHERS = 64, MIN_CLIENTS = 4000 };
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    int possible = limit.rlim_max > 1000000 ? 1000000 : (int)limit.rlim_max - OTHERS;
-    if (possible < clients && possible < MIN_CLIENTS)
-        grader_error("%d clients need more descriptors than the hard limit allows (ulimit -Hn: %d)",
-                     MIN_CLIENTS, (int)limit.rlim_max);
+    int possible = descriptor_limit() - OTHERS;
+    if (possible < clients)
+        need_descriptors(MIN_CLIENTS + OTHERS, "one for each client");
     if (possible < clients)
         asked("%d clients instead of %d: this machine's hard limit allows no more", possible,
               clients);

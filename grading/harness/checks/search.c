@@ -274,6 +274,7 @@ DEFINE_SHARED_CHECK(
     static struct peer *clients[CLIENTS];
     char text[40];
     descriptors_for(4 * CLIENTS);
+    need_backlog(CLIENTS, "all searches call the backend at once");
     struct server *s = start_server(.backends = true, .descriptors = MAX_DESCRIPTORS);
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = connect_to(s);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool one_at_a_time, waits_in_select, trusts_short_counts, searches;
+bool one_at_a_time, task_per_client, waits_in_select, trusts_short_counts, searches;
 
 void greet(struct peer *p)
 {

@@ -1,5 +1,6 @@
 #include "core/preflight.h"
 #include "core/loopback_socket.h"
+#include "core/machine_limits.h"
 #include "core/procfs.h"
 
 #include <errno.h>
@@ -61,5 +62,7 @@ static const char *proc_problem(void)
 const char *machine_problem(void)
 {
     const char *problem = network_problem();
+    if (problem == NULL)
+        problem = limits_problem();
     return problem != NULL ? problem : proc_problem();
 }

@@ -21,9 +21,9 @@
 static size_t short_send, short_recv;
 static int eintr;
 int fork_fails, thread_fails, late_threads, spurious_wakeup, late_drain;
-static int term_before_accept, term_after_accept, term_before_wait, never_drained;
+static int term_before_accept, term_after_accept, term_before_wait;
 static int late_after_stop, pause_after_stop, term_after_recv;
-int socket_fails, accept_fails;
+int socket_fails, accept_fails, never_drained;
 bool small_buffers, strict_close, big_receive, eintr_close, no_socket, no_listen;
 
 int first_process;
@@ -39,39 +39,6 @@ static bool is_set(const char *name)
 {
     const char *faults = getenv("FAULTS");
     return faults != NULL && strstr(faults, name) != NULL;
-}
-
-static const char *const names[] = {
-    "short_send",          "short_recv",         "eintr",
-    "fork_fails",          "thread_fails",       "late_threads",
-    "spurious_wakeup",     "term_before_accept", "term_after_accept",
-    "term_before_wait",    "late_after_stop",    "small_buffers",
-    "big_receive",         "strict_close",       "never_drained",
-    "eintr_close",         "no_socket",          "no_listen",
-    "late_parent",         "late_children",      "imaginary_children",
-    "sigchld_after_eintr", "early_threads",      "late_ends",
-    "late_kill",           "timeout_elapses",    "strict_select",
-    "late_drain",          "socket_fails",       "accept_fails",
-    "term_after_recv",     "pause_after_stop",   NULL};
-
-/* A misspelt name would be a fault that never happens. */
-static void refuse_unknown(const char *faults)
-{
-    for (const char *word = faults; word != NULL && *word != '\0';) {
-        size_t size = strcspn(word, "=,");
-        int i = 0;
-        while (names[i] != NULL && (strlen(names[i]) != size || strncmp(names[i], word, size) != 0))
-            i++;
-        if (names[i] == NULL) {
-            dprintf(2, "FAULTS: unknown fault '%.*s'. Known faults:", (int)size, word);
-            for (i = 0; names[i] != NULL; i++)
-                dprintf(2, " %s", names[i]);
-            dprintf(2, "\n");
-            _exit(2);
-        }
-        word += strcspn(word, ",");
-        word += *word == ',';
-    }
 }
 
 __attribute__((constructor)) static void begin(void)
@@ -155,7 +122,11 @@ static atomic_bool endless_begun;
 
 static bool has_more(int fd)
 {
-    return endless_begun && fd == endless_fd;
+    if (!endless_begun || fd != endless_fd)
+        return false;
+    if (stop_is_pending())
+        end_endless(-1);
+    return fd == endless_fd;
 }
 
 static ssize_t make_input(void *data, size_t size)
@@ -473,10 +444,9 @@ int epoll_pwait2(int fd, struct epoll_event *events, int most, const struct time
     return epoll_pwait(fd, events, most, (int)milliseconds, mask);
 }
 
-/* The client has been closed: its descriptor may be given to another. */
 void end_endless(int fd)
 {
-    if (fd == endless_fd) {
+    if (fd == -1 || fd == endless_fd) {
         endless_fd = -1;
         endless_begun = false;
     }

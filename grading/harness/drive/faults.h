@@ -45,7 +45,8 @@
  *                  client had left; the next one finds it
  *   term_after_recv=N  SIGTERM arrives just after the Nth recv of a client's bytes
  *   never_drained=N  the Nth accepted client, after its first bytes, always has more to send: each
- *                  recv is full, and a send takes everything, which goes nowhere
+ *                  recv is full, and a send takes everything, which goes nowhere; until the server
+ *                  shuts the client's socket down, or receives SIGINT or SIGTERM
  *
  * read and write are affected on sockets only: pipes, eventfds and signalfds are left alone.
  * EAGAIN is never injected: a server may take it to mean "drained".
@@ -62,7 +63,7 @@
 
 #pragma GCC visibility push(hidden)
 extern int fork_fails, thread_fails, late_threads, spurious_wakeup; /* as in FAULTS; 0: none */
-extern int late_drain, socket_fails, accept_fails;
+extern int late_drain, socket_fails, accept_fails, never_drained;
 extern bool small_buffers, strict_close, big_receive, eintr_close, no_socket, no_listen;
 extern int early_threads, late_ends, timeout_elapses, strict_select;
 extern int late_parent, late_children, late_kill, imaginary_children, sigchld_after_eintr;
@@ -77,7 +78,12 @@ bool accept_is_aborted(int listener);
 
 long long milliseconds(void); /* of a clock that only goes forward */
 bool is_socket(int fd);
-void end_endless(int fd); /* never_drained */
+/* never_drained is over if this is its client, which has been closed or shut down; -1: in any case.
+ */
+void end_endless(int fd);
+bool stop_is_pending(void);
+/* Ends the process, with a list of the faults, if FAULTS is wrong. */
+void refuse_unknown(const char *faults);
 
 /* How a thread of early_threads begins. */
 struct early_start {

@@ -1,6 +1,7 @@
 #include "drive/peer_connect.h"
 #include "core/clock.h"
 #include "core/loopback_socket.h"
+#include "core/machine_limits.h"
 #include "core/report.h"
 #include "drive/wait_loop.h"
 #include "observe/sockets.h"
@@ -53,7 +54,7 @@ static struct peer *connect_socket(struct server *s, bool small)
     /* Once the first connect is complete, the next one fails with EISCONN. */
     while (connect(p->in.fd, (struct sockaddr *)&address, size) == -1 && errno != EISCONN) {
         if (errno == EADDRNOTAVAIL)
-            grader_error("no port available for a client: %s", strerror(errno));
+            no_port_available();
         if (errno != EINPROGRESS && errno != EALREADY)
             fail_to_connect(s);
         if (over)

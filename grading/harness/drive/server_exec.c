@@ -58,7 +58,7 @@ void raise_descriptor_limit(void)
  * they get the lowest free numbers, since high ones would enlarge the table of descriptors. */
 static bool set_up_descriptors(const struct server_options *options, int out, int err, int crashes)
 {
-    enum { FIRST = 3, SPARE = 10 };
+    enum { FIRST = 3, SPARE = 10, USUAL_DESCRIPTORS = 1024 };
     int free_fd = options->first_free_fd > FIRST ? options->first_free_fd : FIRST;
     int null = open("/dev/null", O_RDONLY);
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
@@ -72,6 +72,8 @@ static bool set_up_descriptors(const struct server_options *options, int out, in
         return false;
     close_range((unsigned)(FIRST + recordings), ~0U, 0);
     struct rlimit limit = descriptors_given;
+    if (limit.rlim_cur < USUAL_DESCRIPTORS)
+        limit.rlim_cur = USUAL_DESCRIPTORS;
     if (options->descriptors == MAX_DESCRIPTORS || options->first_free_fd > 0)
         limit.rlim_cur = limit.rlim_max;
     else if (options->descriptors > 0)

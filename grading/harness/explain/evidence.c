@@ -12,6 +12,7 @@
 #include "explain/task_names.h"
 #include "observe/coroutines.h"
 #include "observe/sockets.h"
+#include "observe/stack.h"
 #include "observe/syscall_table.h"
 #include "observe/tasks.h"
 
@@ -244,6 +245,9 @@ void add_thread_evidence(struct server *s)
     } else {
         read_connections();
         add_task_lines(s);
+        if (ptrace_error != 0)
+            evidence("the source line of a running thread cannot be shown here: ptrace: %s",
+                     strerror(ptrace_error));
         add_coroutine_lines(s);
         add_queue_lines(s);
     }

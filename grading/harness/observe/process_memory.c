@@ -1,9 +1,7 @@
 #include "observe/process_memory.h"
-
-#include <sys/uio.h>
+#include "observe/stack.h"
 
 bool read_process_memory(pid_t pid, unsigned long address, void *copy, size_t size)
 {
-    struct iovec local = {copy, size}, remote = {(void *)address, size};
-    return address != 0 && process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+    return address != 0 && read_memory_at(pid, address, copy, size) == size;
 }

@@ -1,4 +1,5 @@
-/* What is in the memory of the server: process_vm_readv(2). */
+/* What is in the memory of the server: /proc/PID/mem, which is also there where process_vm_readv(2)
+ * is forbidden. */
 #ifndef OBSERVE_PROCESS_MEMORY_H
 #define OBSERVE_PROCESS_MEMORY_H
 

@@ -1,8 +1,10 @@
 #include "observe/resources.h"
 #include "core/procfs.h"
+#include "observe/process_memory.h"
 #include "observe/tasks.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +85,17 @@ int read_mapping_count(pid_t pid)
 
 enum { PAGES_AT_ONCE = 64, MAX_SCANNED = 64 << 20 };
 
+/* Page by page, where process_vm_readv(2) is forbidden. */
+static size_t readable_pages_one_by_one(pid_t pid, const char *start, size_t count,
+                                        size_t page_size)
+{
+    size_t n = 0;
+    for (char byte; n < count; n++)
+        if (!read_process_memory(pid, (unsigned long)(start + n * page_size), &byte, 1))
+            break;
+    return n;
+}
+
 /* How many of these pages, from the first on, can be read; process_vm_readv(2) stops at one that
  * cannot. */
 static size_t readable_pages(pid_t pid, char *start, size_t count, size_t page_size)
@@ -92,6 +105,8 @@ static size_t readable_pages(pid_t pid, char *start, size_t count, size_t page_s
     for (size_t i = 0; i < count; i++)
         remote[i] = (struct iovec){start + i * page_size, 1};
     ssize_t n = process_vm_readv(pid, &(struct iovec){bytes, count}, 1, remote, count, 0);
+    if (n == -1 && (errno == EPERM || errno == ENOSYS))
+        return readable_pages_one_by_one(pid, start, count, page_size);
     return n == -1 ? 0 : (size_t)n;
 }
 

@@ -184,16 +184,28 @@ static bool call_place(Dwarf_Die *unit, Dwarf_Die *inlined, const char **file, i
     return *file != NULL;
 }
 
+/* clang writes no .debug_aranges, without which libdw finds no unit by an address. */
+static Dwarf_Die *unit_at(Dwfl_Module *module, Dwarf_Addr pc, Dwarf_Addr *bias)
+{
+    Dwarf_Die *unit = dwfl_module_addrdie(module, pc, bias);
+    if (unit != NULL)
+        return unit;
+    while ((unit = dwfl_module_nextcu(module, unit, bias)) != NULL)
+        if (dwarf_haspc(unit, pc - *bias) > 0)
+            return unit;
+    return NULL;
+}
+
 /* The functions at this address. Those that a header of the system has inlined are left out. */
 static void add_functions(struct walk *walk, Dwfl_Frame *frame, Dwfl_Module *module, Dwarf_Addr pc)
 {
     Dwarf_Addr bias;
-    Dwarf_Die *functions, *unit = dwfl_module_addrdie(module, pc, &bias);
-    Dwfl_Line *place = dwfl_module_getsrc(module, pc);
+    Dwarf_Die *functions, *unit = unit_at(module, pc, &bias);
+    Dwarf_Line *place = unit == NULL ? NULL : dwarf_getsrc_die(unit, pc - bias);
     int line = 0;
-    const char *file = place == NULL ? NULL : dwfl_lineinfo(place, NULL, &line, NULL, NULL, NULL);
+    const char *file = place == NULL ? NULL : dwarf_linesrc(place, NULL, NULL);
     const char *source = unit == NULL ? NULL : dwarf_diename(unit);
-    if (file == NULL || source == NULL)
+    if (file == NULL || source == NULL || dwarf_lineno(place, &line) != 0)
         return;
     int count = functions_at(unit, pc - bias, &functions);
     for (int i = 0; i < count; i++) {

@@ -139,10 +139,14 @@ static bool wait_until_stopped(pid_t tid)
     return false;
 }
 
+int ptrace_error;
+
 static bool copy_running(struct stack *stack, const struct task *task)
 {
-    if (ptrace(PTRACE_SEIZE, task->tid, NULL, NULL) == -1)
+    if (ptrace(PTRACE_SEIZE, task->tid, NULL, NULL) == -1) {
+        ptrace_error = errno != ESRCH ? errno : ptrace_error;
         return false;
+    }
     bool copied = ptrace(PTRACE_INTERRUPT, task->tid, NULL, NULL) == 0 &&
                   wait_until_stopped(task->tid) && read_registers(stack, task->tid) &&
                   copy_from_stack_pointer(stack, task->pid);

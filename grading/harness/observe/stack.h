@@ -27,6 +27,9 @@ struct stack {
  * stack of size 0, if the thread has moved on or if this machine does not allow it. */
 bool copy_stack(struct stack *stack, const struct task *task, const char *modules);
 
+/* Why a running thread could not be stopped for that, or 0. */
+extern int ptrace_error;
+
 /* The lines of /proc/PID/maps that belong to files; NULL if they cannot be read. The same string
  * for processes with the same mappings. Valid until the process ends. */
 const char *mapped_files(pid_t pid);
