@@ -147,11 +147,14 @@ def without_note(backtrace):
 def count_frames(frame):
     """How many there are up to where the coroutine began: what is above may be anything."""
     count = 0
-    while frame is not None and frame.is_valid() and count < 100:
-        count += 1
-        if frame.name() == "coroutine_main":
-            break
-        frame = frame.older()
+    try:
+        while frame is not None and count < 100:
+            count += 1
+            if frame.name() == "coroutine_main":
+                break
+            frame = frame.older()
+    except gdb.error:  # a damaged stack: up to here
+        pass
     return count
 
 
