@@ -42,13 +42,16 @@ run: server
 	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))" >&2; \
 	fi; exit $$status; }
 
+# The server only writes to the terminal (descriptor 9), and gdb keeps it. So Ctrl-C interrupts one process, and not
+# each child of lab 2 for itself. SHELL: gdb starts the server with it.
 debug: server-debug
 	@. $(GRADING)lib/install-packages.bash; need "gdb:gdb with Python"; \
 	$(if $(FAULTS),mkdir -p $(GRADING).build && \
 	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
-	gdb -q -x $(GRADING)lib/debug.py $(if $(FAULTS),-ex 'set environment FAULTS $(FAULTS)' \
-	    -ex 'set environment LD_PRELOAD $(GRADING).build/faults.so') \
-	    $(GDBFLAGS) --args ./server-debug $(PORT) $(BACKENDS)
+	SHELL=/bin/sh gdb -q -x $(GRADING)lib/debug.py -ex 'set inferior-tty /dev/null' \
+	    -ex 'set args $(PORT) $(BACKENDS) >&9 2>&9 9>&-' \
+	    $(if $(FAULTS),-ex 'set exec-wrapper env FAULTS=$(FAULTS) LD_PRELOAD=$(GRADING).build/faults.so') \
+	    $(GDBFLAGS) ./server-debug 9>&1
 
 # Found by its port: on a machine with several users, a name is ambiguous.
 pid:

@@ -197,7 +197,7 @@ def has_field(value, name):
 
 def member(value, name):
     if not has_field(value, name):
-        raise Unexpected(f"its {value.type} has no member {name}")
+        raise Unexpected(f"its struct {value.type.strip_typedefs().tag} has no member {name}")
     return value[name]
 
 

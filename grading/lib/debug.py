@@ -8,7 +8,6 @@ COROUTINES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "coroutine
 
 SETTINGS = [
     "set breakpoint pending on",  # no question when a server has no serve_client
-    "set startup-with-shell off",  # whatever the user's shell is
     "set debuginfod enabled off",  # no question, and no requests to a network
     # Lab 2: parent and children are debugged together, and continue together.
     "set detach-on-fork off",

@@ -39,6 +39,19 @@ debug() {
     read_so_far=0
 }
 
+# debug_in_terminal LAB - the same in a terminal
+debug_in_terminal() {
+    local lab
+    lab=$(echo "$1"*)
+    out=$BATS_TEST_TMPDIR/out
+    mkfifo "$BATS_TEST_TMPDIR/in"
+    TERM=dumb socat - "EXEC:make -s -C $lab debug PORT=0 GDBFLAGS=-nx,pty,setsid,ctty,stderr,echo=0" \
+        <"$BATS_TEST_TMPDIR/in" >"$out" 2>&1 3>&- &
+    gdb=$!
+    exec 4>"$BATS_TEST_TMPDIR/in"
+    read_so_far=0
+}
+
 # say COMMAND - types it in gdb
 say() {
     echo "$1" >&4
@@ -172,6 +185,31 @@ interrupt() {
         exec 5>&-
         stop_server 'served 1 connections, 6 bytes'
     done
+}
+
+@test "Ctrl-C in a terminal interrupts lab 2's server once, not each child for itself" {
+    debug_in_terminal lab02
+    say 'delete 2'
+    run_server
+    connect_5
+    echo_on 5 hello
+    connect_6
+    echo_on 6 hello
+    printf '\003' >&4
+    expect 'received signal SIGINT'
+    say 'info inferiors'
+    expect '1 +process.*2 +process.*3 +process'
+    say continue
+    echo_on 5 again
+    echo_on 6 again
+    [ "$(grep -c 'received signal SIGINT' "$out")" = 1 ]
+    printf '\003' >&4
+    expect 'received signal SIGINT'
+    say kill
+    expect 'y or n'
+    say y
+    expect 'killed'
+    [ ! -e "/proc/$pid" ]
 }
 
 # peer_ports - the ports of the clients that are connected to $port
