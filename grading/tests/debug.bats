@@ -16,10 +16,20 @@ setup() {
     cd "$BATS_FILE_TMPDIR/edition"
 }
 
-# However a test ends: gdb ends at the end of its input, and its servers with it.
+# However a test ends: the kernel kills what a gdb that is killed was debugging.
 teardown() {
     exec 4>&- 5>&- 6>&-
+    [ -z "${gdb:-}" ] || kill_gdb_below "$gdb"
     [ -z "${gdb:-}" ] || wait "$gdb" || true
+}
+
+# kill_gdb_below PID - kills the gdb among the descendants of a process
+kill_gdb_below() {
+    local child
+    for child in $(pgrep -P "$1"); do
+        kill_gdb_below "$child"
+        [ "$(cat "/proc/$child/comm" 2>/dev/null)" != gdb ] || kill -KILL "$child"
+    done
 }
 
 # has WORDS - the output of `run` has them
@@ -105,6 +115,16 @@ echo_on() {
 connect_5() { exec 5<>"/dev/tcp/127.0.0.1/$port"; }
 connect_6() { exec 6<>"/dev/tcp/127.0.0.1/$port"; }
 
+# wait_until_idle - until all threads are in epoll_wait or epoll_pwait: an echo arrives before its coroutine waits again
+wait_until_idle() {
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        cut -d ' ' -f 1 "/proc/$pid"/task/*/syscall | grep -qvxE '232|281|22' || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
 # interrupt - as Ctrl-C does
 interrupt() {
     kill -INT "$pid"
@@ -157,7 +177,7 @@ interrupt() {
     connect_5
     expect 'Thread [2-9] [^\t]* hit Breakpoint [0-9]+, serve_client'
     say 'info threads'
-    expect '  1 .*accept.*\* [2-9] .* serve_client'
+    expect '  1 +Thread.*\* [2-9] .* serve_client'
     say continue
     echo_on 5 hello
     connect_6
@@ -241,6 +261,7 @@ state() {
     echo_on 5 hello
     connect_6
     echo_on 6 again
+    wait_until_idle
     interrupt
     state "$BATS_TEST_TMPDIR/before"
     say coroutines
@@ -287,6 +308,7 @@ line_of() {
         say delete
         say continue
         echo_on 5 hello
+        wait_until_idle
         interrupt
         say coroutines
         expect "recv_lines [^#]*server.c:$(line_of 'wait_until(&descriptor->readable' recv_lines)"
@@ -329,7 +351,7 @@ one_clear_line() {
     say coroutines
     expect "$1"
     say 'info threads'
-    expect '\* 1 '
+    expect '\* [123] '
 }
 
 @test "coroutines: one clear line when there are none, or when they are not those of the starter" {
