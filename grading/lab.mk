@@ -28,6 +28,11 @@ server: FORCE
 server-tsan: FORCE
 	@$(CC) $(CFLAGS) -fsanitize=thread -o server-tsan "$(SOURCE)"
 
+# The same for gdb: with all variables and all calls, and beside ./server, which make run may replace.
+server-debug: FORCE
+	@[ -e "$(SOURCE)" ] || { echo "There is no file $(SOURCE) in this directory." >&2; exit 1; }
+	@$(CC) $(filter-out -O% -D_FORTIFY_SOURCE%,$(CFLAGS)) -O0 -o server-debug "$(SOURCE)"
+
 run: server
 	@$(if $(FAULTS),mkdir -p $(GRADING).build && \
 	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
@@ -36,6 +41,17 @@ run: server
 	if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
 	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))" >&2; \
 	fi; exit $$status; }
+
+# The server only writes to the terminal (descriptor 9), and gdb keeps it. So Ctrl-C interrupts one process, and not
+# each child of lab 2 for itself. SHELL: gdb starts the server with it.
+debug: server-debug
+	@. $(GRADING)lib/install-packages.bash; need "gdb:gdb with Python"; \
+	$(if $(FAULTS),mkdir -p $(GRADING).build && \
+	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
+	SHELL=/bin/sh gdb -q -x $(GRADING)lib/debug.py -ex 'set inferior-tty /dev/null' \
+	    -ex 'set args $(PORT) $(BACKENDS) >&9 2>&9 9>&-' \
+	    $(if $(FAULTS),-ex 'set exec-wrapper env FAULTS=$(FAULTS) LD_PRELOAD=$(GRADING).build/faults.so') \
+	    $(GDBFLAGS) ./server-debug 9>&1
 
 # Found by its port: on a machine with several users, a name is ambiguous. For ss, port 0 is any port.
 pid:
@@ -49,6 +65,16 @@ backends:
 	trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT; trap 'exit 0' INT TERM; set -- $(BACKENDS); \
 	for name in user query stock; do bash $(GRADING)backend $$name "$$1" $(DELAY) $(ANSWERS) & shift; done; \
 	wait -n
+
+# For clangd and other editors: how the files of this lab are compiled. A server that does not compile is
+# listed as well. (A proxy for everything would also be used for bear's own connections.)
+compile_commands.json: FORCE
+	@. $(GRADING)lib/install-packages.bash; need bear:bear; \
+	export CC="$(CC)" CFLAGS="$(CFLAGS)" no_proxy=localhost,127.0.0.1; \
+	bear --output $@ -- bash -c 'for source in server.c solution.c; do \
+	    [ ! -e $$source ] || $$CC $$CFLAGS -fsyntax-only $$source; done; \
+	    $$CC $$CFLAGS -D_GNU_SOURCE -I$(GRADING)harness -fsyntax-only test.c; exit 0' && \
+	echo "compile_commands.json is up to date."
 
 test:
 	@GRADE_CC="$(CC)" bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
@@ -77,7 +103,7 @@ reset:
 	*) echo "Nothing changed." ;; esac
 
 clean:
-	@rm -f server server-tsan
+	@rm -f server server-tsan server-debug compile_commands.json
 
 help:
 	@echo "make                    build ./server from server.c"
@@ -87,6 +113,9 @@ help:
 	@echo "                        small_buffers: accepted sockets with the smallest send buffer;"
 	@echo "                        never_drained=1: a client that never stops sending"
 	@echo "make run TOOL=valgrind  ... under a tool"
+	@echo "make debug              the server in gdb, with a breakpoint at serve_client; FAULTS as above;"
+	@case $(LAB) in lab08*) \
+	echo "                        coroutines: a gdb command that lists them and their call stacks";; esac
 	@echo "make pid                print the process id of the server that listens on port 9000"
 	@[ -z "$(BACKENDS)" ] || { \
 	echo "make backends           start the three backends on ports $(BACKENDS)"; \
@@ -97,10 +126,12 @@ help:
 	@echo "make hint CHECK=stop    print a hint for a check; LEVEL=2, LEVEL=3: more detailed ones"
 	@echo "make diff               show the changes since the previous lab"
 	@echo "make reset              restore the starter, after asking"
-	@echo "make clean              remove the server"
+	@echo "make compile_commands.json"
+	@echo "                        for clangd in your editor: how the files here are compiled"
+	@echo "make clean              remove what make has built"
 	@[ ! -e solution.c ] || echo "With SOURCE=solution.c, these commands use the reference solution."
 
 FORCE:
 .DEFAULT_GOAL := server
 SHELL := /bin/bash
-.PHONY: run pid backends test hint diff watch reset clean help FORCE
+.PHONY: run debug pid backends test hint diff watch reset clean help FORCE

@@ -67,6 +67,7 @@ has() {
     /*) [ -e "$1" ] ;;
     "nc -N") nc_with_N >/dev/null ;;
     "GNU parallel") gnu_parallel >/dev/null ;;
+    "gdb with Python") [ "$(gdb -nx --batch -ex 'python print("yes")' 2>&1)" = yes ] ;; # gdb-minimal has none
     *) command -v "$1" >/dev/null ;;
     esac
 }
