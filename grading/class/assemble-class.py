@@ -127,7 +127,7 @@ class Roster:
             yield "number", student.get("number")
         if student["platform"] == "canvas":
             yield "id", student.get("number")
-        for value in (user, name if student["platform"] == "plain" else ""):
+        for value in (user, name if student["platform"] in ("plain", "github") else ""):
             yield "id", value.casefold()
             yield "mail", value.casefold()
         yield "mail", (student.get("mail") or "").casefold()
@@ -216,6 +216,10 @@ def previous_of(student, previous):
         mine = [old for old in previous if value and old.get(field) == value]
         if len(mine) == 1:
             return mine[0]
+    # Results of before there were identities.
+    mine = [old for old in previous if "identity" not in old and old["folder"] == student["folder"]]
+    if mine:
+        return mine[0]
     mine = [old for old in previous if old["student"] == student["student"] and not old.get("id")]
     return mine[0] if len(mine) == 1 and student["platform"] in ("roster", mine[0].get("platform")) else None
 
@@ -249,7 +253,7 @@ def join_previous(students, previous, named):
         taken.add(student["folder"])
     for old in previous:
         kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
-        if old["folder"] not in taken and any("key" in value for value in kept.values()):
+        if old["folder"] not in taken and any("key" in value or "override" in value for value in kept.values()):
             kept |= {lab: {"problem": "not handed in"} for lab in named}
             students.append(old | {"labs": kept, "problem": None, "row": None})
 

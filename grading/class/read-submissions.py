@@ -9,7 +9,7 @@ output lists the students:
     "labs": {"lab01-blocking": {"file": "0.c", "sha256": "..."},
              "lab02-fork": {"problem": "not handed in"}}}]
 
-With --all-attempts, "attempts" lists the files of the other attempts at a lab. Exit status 2: nothing in CLASS has the
+With --all-attempts, "attempts" lists the files of the other attempts at a lab. Exit status 4: nothing in CLASS has the
 names of the FORMAT. As a second line of defence beside the limits in submissions/archives.py, this script runs in a
 sandbox with resource limits.
 """
@@ -209,7 +209,7 @@ def main():
     submissions, out, labs = arguments[0], arguments[1], arguments[2:]
     kind, root, students, ignored = downloads.read_names(submissions, forced, labs)
     if forced and forced != "plain" and not any(s.fields["platform"] == forced for s in students):
-        sys.exit(2)
+        sys.exit(4)
     signal.signal(signal.SIGALRM, on_alarm)
     reader = Reader(root, out, labs, all_attempts)
     entries = [reader.read_student(student) for student in students]

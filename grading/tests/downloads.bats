@@ -127,6 +127,20 @@ students() {
     [[ "$(row Eve)" == "Eve|||"* ]]
 }
 
+@test "Moodle in group mode: the group before the name does not hide the student" {
+    server "class/B-Ada Lovelace_1_assignsubmission_file_" 5
+    printf 'id,name,group\n1,Ada Lovelace,B\n' >roster.csv
+    grade_class class --labs 1 --roster roster.csv
+    row_is "Ada Lovelace" "Ada Lovelace|1||B|5|5|"
+}
+
+@test "a zip instead of a directory: what to do" {
+    touch class.zip
+    grade_class class.zip
+    [ "$status" -eq 2 ]
+    prints "Unpack it"
+}
+
 @test "a Gradescope group: each member has the submission; a name that is not in the metadata stays" {
     mkdir class
     server class/submission_1 5
@@ -306,6 +320,15 @@ students() {
     row_is "Ada Lovelace" "Ada Lovelace|3001|alovelace@example.edu|A|1|40|41|lab01-blocking: attempt 2 of 2; lab02-fork: attempt 2 of 2"
     [ -e results/lovelaceada/lab02.json ]
     [ ! -e results/Ada%20Lovelace ]
+}
+
+@test "results of an earlier version of this grader: their other labs are kept" {
+    server one/ada/lab01-blocking 1
+    server two/ada/lab02-fork 2
+    grade_class one
+    jq 'map(del(.identity, .platform, .name))' results/.class/submissions.json >old && mv old results/.class/submissions.json
+    grade_class two
+    row_is ada "ada|1|2|3|"
 }
 
 @test "absent in the first week, there in the second" {

@@ -299,7 +299,7 @@ def read_github(names, root, labs):
                 prefix = match[0] if match and len(match[0]) > len(start) else start
             user = readable(name[len(prefix):] or name)
             key = f"github:{user.lower()}"
-            student = students.setdefault(key, Student(key, user, id=user, platform="github"))
+            student = students.setdefault(key, Student(key, user, platform="github"))
             path = f"{directory}/{name}" if directory else name
             student.attempt(path, None, lab_in(prefix)).files.append((path, name))
     return list(students.values()), others
