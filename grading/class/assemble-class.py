@@ -3,7 +3,7 @@
 weeks and with overrides.csv.
 
 Reads WORK/index.json and WORK/download.json, which read-submissions.py has written, and RESULTS/.class/submissions.json
-of the previous run. Writes WORK/submissions.json, WORK/labs.json (the columns of the sheet), WORK/named.json (the labs
+of the previous run. Writes WORK/submissions.json, WORK/columns.json (the columns of the sheet), WORK/named.json (the labs
 to be graded now) and WORK/regrade (results to be made again). OPTIONS is JSON: {roster, labs, all, regrade, weights,
 percent, due}. GRADER is everything else that a result depends on. Exit status 2 and a message: a file or option is
 wrong.
@@ -140,21 +140,23 @@ class Roster:
                 yield "name", plain_letters(rest)
 
     def find(self, student):
-        """(row, None), or (None, why there is none)."""
-        several = False
+        """(row, None, ()), or (None, why there is none, rows that it could be)."""
+        several = set()
         for kind, value in self.questions(student):
             rows = self.by.get((kind, value), ()) if value else ()
             if len(rows) == 1:
-                return next(iter(rows)), None
-            several = several or len(rows) > 1
-        return None, "several students on the roster have this name" if several else "not on the roster"
+                return next(iter(rows)), None, ()
+            several |= set(rows)
+        return None, "several students on the roster have this name" if several else "not on the roster", several
 
 
 def join_roster(students, rows):
     """Puts names and ids into the students, and adds those who are absent; in the order of the roster."""
-    roster, found = Roster(rows), {}
+    roster, found, possible = Roster(rows), {}, {}
     for student in students:
-        index, student["unknown"] = roster.find(student)
+        index, student["unknown"], could_be = roster.find(student)
+        for other in could_be:
+            possible.setdefault(other, []).append(student["student"])
         if index is not None:
             found.setdefault(index, []).append(student)
     for index, mine in found.items():
@@ -169,12 +171,14 @@ def join_roster(students, rows):
         if index not in found:
             students.append({"student": row["name"], "identity": f"roster:{row['id'] or row['mail'] or row['name']}",
                              "folder": None, "entry": row["name"], "platform": "roster", "id": row["id"],
-                             "mail": row["mail"], "group": row["group"], "row": index, "absent": True,
-                             "problem": None, "labs": {}})
+                             "mail": row["mail"], "group": row["group"], "row": index, "problem": None, "labs": {}}
+                            | ({"unclear": f"compare with {', '.join(possible[index])}"} if index in possible
+                               else {"absent": True}))
     names = [student["student"] for student in students]
     for student in students:
         if student.get("row") is not None and names.count(student["student"]) > 1:
-            student["student"] += f" ({student.get('id') or student.get('mail') or 'line %d' % rows[student['row']]['line']})"
+            line = f"line {rows[student['row']]['line']}"
+            student["student"] += f" ({student.get('id') or student.get('mail') or line})"
     students.sort(key=lambda student: student["row"] if student.get("row") is not None else len(rows))
 
 
@@ -241,7 +245,8 @@ def join_previous(students, previous, named):
             used.add(old["folder"])
             if any("key" in value for value in kept.values()):
                 student.pop("absent", None)
-        student["labs"] = kept | {lab: student["labs"].get(lab, {"problem": "not handed in"}) for lab in named
+        nothing = {"problem": student.get("unclear", "not handed in")}
+        student["labs"] = kept | {lab: student["labs"].get(lab, nothing) for lab in named
                                   if student["labs"] or not student["problem"]}
     taken = set(used)
     for student in students:
@@ -382,7 +387,7 @@ def main():
     columns = sorted(set(named) | {lab for student in students for lab in student["labs"] if lab in options["all"]})
     read_overrides(f"{results}/overrides.csv", students, options["all"], columns)
     save(f"{work}/weights.json", read_weights(options["weights"], options["all"], columns))
-    save(f"{work}/labs.json", columns)
+    save(f"{work}/columns.json", columns)
     save(f"{work}/named.json", named)
     save(f"{work}/submissions.json", students)
     with open(f"{work}/regrade", "w", encoding="utf-8") as file:

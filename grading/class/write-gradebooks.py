@@ -121,7 +121,7 @@ def feedback(students, labs, platform):
 
 
 def main():
-    results, submissions, labs = load("class-results.json"), load("submissions.json"), load("labs.json")
+    results, submissions, labs = load("class-results.json"), load("submissions.json"), load("columns.json")
     students = []
     for result, submission in zip(results, submissions):
         records = submission["labs"]

@@ -257,6 +257,8 @@ students() {
         case $format in
         moodle | canvas) # only a name, which two on the roster have
             [ "$(grep -c 'several students on the roster have this name' results/grades.csv)" -eq 2 ]
+            [[ "$(row "김민준 (3002)")" == *"|||lab01-blocking: compare with 김민준 ("* ]]
+            [[ "$output" != *'Absent: "김'* ]]
             ;;
         *) [[ "$(row "김민준 (3002)")" == "김민준 (3002)|3002|"*"|2|2|" ]] ;;
         esac
