@@ -23,7 +23,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from submissions import downloads  # noqa: E402
-from submissions.archives import Found, Problem, search_entry, server_rank  # noqa: E402
+from submissions.archives import Found, Problem, TimeIsUp, search_entry, server_rank  # noqa: E402
 
 MAX_SECONDS = 30  # for one student
 MAX_ATTEMPTS = 20
@@ -105,7 +105,7 @@ def safe_name(name):
 
 
 def on_alarm(_signal, _frame):
-    raise Problem(f"reading it took more than {MAX_SECONDS} seconds")
+    raise TimeIsUp(f"reading it took more than {MAX_SECONDS} seconds")
 
 
 def search_attempt(root, attempt, alone):
@@ -113,6 +113,8 @@ def search_attempt(root, attempt, alone):
     for path, name in attempt.files:
         try:
             found.add(search_entry(os.path.join(root, path), name, alone))
+        except TimeIsUp:
+            raise
         except Problem as problem:
             found.problems.append(str(problem))
         except (OSError, MemoryError, RecursionError) as error:
@@ -144,6 +146,8 @@ class Reader:
             attempt, found = mine[index]
             try:
                 result = self.extract(found, lab, len(self.labs) == 1 or attempt.lab == number)
+            except TimeIsUp:
+                raise
             except Problem as error:
                 problem = problem or str(error)
                 if str(error).startswith("not handed in"):

@@ -208,6 +208,25 @@ students() {
     [[ "$(row broken-in-directory)" == "broken-in-directory|||lab.zip: not a zip file"* ]]
 }
 
+@test "many slow archives in one directory: its time is limited, and the other students have theirs" {
+    server class/ada 1
+    mkdir class/eve
+    python3 - <<'PY'
+import gzip
+with gzip.open("class/eve/0.tar.gz", "wb", 9) as file:  # a tar whose members never end, within the size limit
+    block = bytearray(512)
+    block[:1] = b"x"; block[124:136] = b"00000000000\0"; block[156:157] = b"0"; block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    file.write(bytes(block) * 19999)
+PY
+    for ((i = 1; i < 20; i++)); do cp class/eve/0.tar.gz class/eve/$i.tar.gz; done
+    sed -i 's/^MAX_SECONDS = .*/MAX_SECONDS = 2/' "$COURSE/grading/class/read-submissions.py"
+    grade_class class --labs 1
+    cp "$GRADING/class/read-submissions.py" "$COURSE/grading/class/"
+    row_is ada "ada|1|1|"
+    [[ "$(row eve)" == "eve|||reading it took more than 2 seconds" ]] || { cat results/grades.csv && false; }
+}
+
 @test "the latest attempt counts, and the output says so; --attempt best" {
     "$MAKE" blackboard class lab01-blocking
     grade_class class --labs 1
