@@ -384,7 +384,8 @@ def main():
     if options["roster"]:
         join_roster(students, read_roster(options["roster"]))
     join_previous(students, previous, named)
-    columns = sorted(set(named) | {lab for student in students for lab in student["labs"] if lab in options["all"]})
+    columns = sorted(set(named) | {lab for student in students for lab, record in student["labs"].items()
+                                   if lab in options["all"] and ("key" in record or "override" in record)})
     read_overrides(f"{results}/overrides.csv", students, options["all"], columns)
     save(f"{work}/weights.json", read_weights(options["weights"], options["all"], columns))
     save(f"{work}/columns.json", columns)

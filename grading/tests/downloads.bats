@@ -141,6 +141,33 @@ students() {
     prints "Unpack it"
 }
 
+@test "a repository for each student and lab; an assignment that the school numbers otherwise" {
+    for repository in lab01-blocking-ada lab02-fork-ada lab1-mary-jane Lab02-mary-jane; do
+        mkdir -p "class/org/$repository/.git"
+    done
+    server class/org/lab01-blocking-ada 1
+    server class/org/lab02-fork-ada/lab02-fork 2
+    server class/org/lab1-mary-jane 3
+    server class/org/Lab02-mary-jane 4
+    grade_class class
+    row_is ada "ada|1|2|3|"
+    row_is mary-jane "mary-jane|3|4|7|"
+    grade_class class --labs 1
+    row_is ada "ada|1|2|3|"
+    rm -r class results
+    server class 5 "Lab 7_ada_attempt_2026-02-11-10-00-00_server.c"
+    grade_class class --labs 1
+    row_is ada "ada|ada|||5|5|"
+}
+
+@test "a lab named by mistake: its column goes when it is not named again" {
+    server class/ada/lab01-blocking 1
+    grade_class class --labs 1,2
+    row_is ada "ada|1|||lab02-fork: not handed in"
+    grade_class class --labs 1
+    row_is ada "ada|1|1|"
+}
+
 @test "a Gradescope group: each member has the submission; a name that is not in the metadata stays" {
     mkdir class
     server class/submission_1 5
