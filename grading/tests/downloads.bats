@@ -543,6 +543,19 @@ for name in names:  # as Canvas finds them: the first two numbers between unders
 PY
 }
 
+@test "students called like our own files do not replace them" {
+    for student in gradebooks overrides.csv=x grades.csv=x =1+1; do
+        server "class/$student" 3
+    done
+    mkdir names && mv class names/class && cd names
+    server "class/Gradebooks_1_assignsubmission_file_" 4
+    server "class/gradebooks_2_assignsubmission_file_" 5
+    grade_class class --labs 1
+    [ "$status" -eq 0 ]
+    [ -f results/grades.csv ] && [ -d results/gradebooks ] && [ ! -e results/gradebooks/lab01.json ]
+    [ "$(find results -name lab01.json | wc -l)" -eq 6 ]
+}
+
 @test "Excel: a BOM, Korean intact, no formulas in any CSV" {
     "$MAKE" canvas class lab01-blocking
     "$MAKE" roster . -
