@@ -1,12 +1,25 @@
-# The results of the whole class, [{student, folder, entry, problem, labs: [RESULT...]}], with one RESULT
-# for each of $labs. Input: $submissions, as read-submissions.py lists them, and $result_files, each
+# The results of the whole class, [{student, folder, entry, problem, labs: [RESULT...], total}], with one
+# RESULT for each of $labs. Input: $submissions, as assemble-class.py lists them, and $result_files, each
 # labNN.json by file name. A result counts only if its key is that of this submission and this grader.
-$submissions[0] | map(. as $student | .labs = [
-    $labs[0][] as $lab | ($student.labs[$lab] // {}) as $submission
-    | ($result_files[0]["\($student.folder)/\($lab | split("-")[0]).json"] // {}) as $result
-    | if $submission.key == null then
+include "safe-text";
+include "week";
+
+def no_result: {score: null, max: 100, verdict: "error", checks: [], fault: "there is no result: grading was interrupted"};
+def best: (map(select(.verdict == "error"))[0]) // max_by(.score);
+
+def result_of($student; $lab): . as $record
+    | if .key == null then
         {lab: $lab, score: null, max: 100, verdict: "missing", checks: [],
-            problem: ($submission.problem // $student.problem // "not handed in")}
-      elif $result.key == $submission.key then $result | del(.key)
-      else {lab: $lab, score: null, max: 100, verdict: "error", checks: [],
-            fault: "there is no result: grading was interrupted"} end])
+            problem: ($record.problem // $student.problem // "not handed in")}
+      else [versions | . as $version
+        | ($result_files[0]["\($student.folder)/\(result_file($lab))"] // {}) as $result
+        | (if $result.key == .key then $result | del(.key) else no_result end)
+        + {lab: $lab} + ($version | {name, attempt, of, when, late} | with_entries(select(.value != null)))
+        | with_lateness] | best end
+    | if $record.override then .override = $record.override else . end | with_override;
+
+($weights[0] // {}) as $weights
+| $submissions[0] | map(. as $student
+    | .labs = [$labs[0][] as $lab | ($student.labs[$lab] // {}) | result_of($student; $lab)]
+    | .total = if any(.labs[]; .score == null) then null
+        else [.labs[] | .score * ($weights[.lab] // .max) / .max] | add | . * 100 | round / 100 end)

@@ -1,6 +1,7 @@
 # feedback.md of one student. --arg level full|brief|score.
 # The output of a server is quoted in a fence longer than any in the output itself.
 include "safe-text";
+include "week";
 
 def inline: one_line | gsub("(?<c>[\\\\`*_{}\\[\\]<>#|&~])"; "\\\(.c)");
 def fence: [match("`+"; "g").length] | ([.[], 2] | max + 1) as $n | "`" * $n;
@@ -17,10 +18,12 @@ def failure: "### \(.name | inline)", "", "A correct server \(.title | inline)."
     (.evidence | paragraph("Evidence")), (.hint // empty | "Hint: \(inline)", ""), (.by_hand | paragraph("By hand"));
 
 def lab: "## \(.lab | inline)", "",
-    (if .verdict == "graded" then "\(.score) of \(.max) points."
+    (if .override then "\(.score) of \(.max) points, changed by the instructor: \(.override.reason | inline)."
+     elif .verdict == "graded" then "\(.score) of \(.max) points."
      elif .verdict == "does-not-compile" then "It does not compile: 0 of \(.max) points."
      elif .verdict == "missing" then (.problem | inline | "No points: \(.).")
      else "The grader failed. This is not your fault: there is no score, and your server will be graded again." end), "",
+    (del(.override) | remarks[] | "\(inline | .[:1] | ascii_upcase)\(inline | .[1:]).", ""),
     (if $level == "score" then empty else
         (if .verdict == "does-not-compile" then .compiler | .[:6000] | paragraph("Compiler output") else empty end),
         (if (.checks | length) > 0 then

@@ -1,13 +1,20 @@
 # grades.csv: one row per student, one column per lab, the total and notes. The notes say why a cell is
-# empty. Text that begins with = + - @ is a formula to a spreadsheet; a leading apostrophe prevents that.
+# empty; then the total is empty as well. Text that begins with = + - @ is a formula to a spreadsheet; a
+# leading apostrophe prevents that. The first character is a byte order mark, without which Excel does
+# not read UTF-8.
 include "safe-text";
+include "week";
 
-def cell: one_line | if test("^[=+@-]") then "'" + . else . end;
+def cell: (. // "") | one_line | if test("^\\s*[=+@-]") then "'" + . else . end;
+def about: [.id, .mail, .group];
 
-(["student"] + $labs[0] + ["total", "notes"] | @csv),
-(.[] | [.student | cell]
-    + [.labs[].score]
-    + [if .problem or any(.labs[]; .verdict == "error") then null else [.labs[].score // 0] | add end]
-    + [(.problem // empty | cell), (if .problem then empty else .labs[] | .lab as $lab | "\($lab): \(note)" end)]
-    | (.[:($labs[0] | length) + 2] + [.[($labs[0] | length) + 2:] | join("; ") | cell])
+. as $in | (any(.[]; .id or .mail or .group)) as $known
+| ["student"] + (if $known then ["id", "mail", "group"] else [] end) + $labs[0] + ["total", "notes"] | "\ufeff\(@csv)",
+  ($in[] | [.student | cell] + (if $known then about | map(cell) else [] end)
+    + [.labs[].score] + [.total]
+    + [[(.problem // empty), (if .absent then "nothing handed in" else empty end), (.unknown // empty),
+        (.problem as $problem | .absent as $absent | .labs[]
+            | if .verdict == "missing" and ($absent or .problem == $problem) and .override == null then empty
+              else .lab as $lab | notes | select(. != "") | "\($lab): \(.)" end)]
+        | join("; ") | cell]
     | @csv)

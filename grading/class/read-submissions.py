@@ -1,242 +1,236 @@
 #!/usr/bin/env python3
-"""read-submissions.py CLASS OUT LAB... - extracts each student's server.c for each lab.
+"""read-submissions.py [OPTION...] CLASS OUT LAB... - extracts each student's server.c for each lab.
 
-Each entry of the directory CLASS is one student: a directory, a .zip or a .tar.gz. The files are
-copied to OUT/N.c, and a JSON array on standard output lists them:
+CLASS is a directory with one entry per student, or a learning platform's download: submissions/downloads.py knows
+their names. The files are copied to OUT/N.c, OUT/download.json describes the download, and a JSON array on standard
+output lists the students:
 
-  [{"student": "ada", "entry": "ada.zip", "problem": null,
+  [{"student": "ada", "folder": "ada", "identity": "plain:ada", "entry": "ada.zip", "problem": null,
     "labs": {"lab01-blocking": {"file": "0.c", "sha256": "..."},
              "lab02-fork": {"problem": "not handed in"}}}]
 
-Archives are never unpacked to disk, and no name in an archive is used as a path: only regular files
-named .../labNN-*/server.c are read, and only up to a size limit. Symbolic links in directories are not
-followed. As a second line of defence, this script runs in a sandbox with resource limits.
+Options: --from FORMAT; --course "LAB LAB ...", all labs of the course, which names of repositories contain; with
+--all-attempts, "attempts" lists the files of the other attempts at a lab. Exit status 4: nothing in CLASS has the
+names of the FORMAT. As a second line of defence beside the limits in submissions/archives.py, this script runs in a
+sandbox with resource limits.
 """
 import hashlib
 import json
 import os
 import re
 import signal
-import stat
 import sys
-import tarfile
-import zipfile
 
-MAX_BYTES = 1 << 20  # of one server.c
-MAX_MEMBERS = 20000  # of one archive
-MAX_UNPACKED = 1 << 30  # bytes of a .tar.gz that are unpacked to find its members
-MAX_SECONDS = 30  # for one entry
-MAX_DEPTH = 5
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from submissions import downloads  # noqa: E402
+from submissions.archives import Found, Problem, TimeIsUp, search_entry, server_rank  # noqa: E402
 
-ARCHIVES = (".zip", ".tar.gz", ".tgz")
-JUNK = {"__MACOSX", ".DS_Store", ".git"}
-
-
-class Problem(Exception):
-    pass
-
-
-def read_limited(file):
-    data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise Problem(f"server.c is larger than {MAX_BYTES} bytes")
-    return data
-
-
-def open_without_following(path):
-    """Does not follow a symbolic link, and does not block on a pipe."""
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-
-
-class Directory:
-    def __init__(self, path):
-        self.root = path
-
-    def servers(self):
-        found = []
-
-        def search(parts):
-            with os.scandir(os.path.join(self.root, *parts)) as scan:
-                entries = sorted(scan, key=lambda e: e.name)
-            if len(entries) > MAX_MEMBERS:
-                raise Problem(f"more than {MAX_MEMBERS} files")
-            for entry in entries:
-                if entry.name in JUNK:
-                    continue
-                if entry.name == "server.c":
-                    found.append((*parts, entry.name))
-                elif len(parts) < MAX_DEPTH and entry.is_dir(follow_symlinks=False):
-                    search((*parts, entry.name))
-
-        search(())
-        return found
-
-    def read(self, member):
-        try:
-            fd = open_without_following(os.path.join(self.root, *member))
-        except OSError as error:
-            raise Problem(f"server.c cannot be opened as a regular file: {error.strerror}") from error
-        with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise Problem("server.c is not a regular file")
-            return read_limited(file)
-
-
-def parts_of(name):
-    """The path of a server.c in an archive, or None if it is some other file or leads outside."""
-    parts = tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
-    if not parts or parts[-1] != "server.c" or name.startswith("/") or ".." in parts:
-        return None
-    if len(parts) > MAX_DEPTH + 1 or JUNK & set(parts):
-        return None
-    return parts
-
-
-class Zip:
-    def __init__(self, path):
-        try:
-            self.zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise Problem(f"not a zip file: {error}") from error
-        if len(self.zip.infolist()) > MAX_MEMBERS:
-            raise Problem(f"more than {MAX_MEMBERS} files in the archive")
-        self.members = {}
-        for info in self.zip.infolist():
-            mode = info.external_attr >> 16
-            regular = stat.S_IFMT(mode) in (0, stat.S_IFREG)
-            if (parts := parts_of(info.filename)) and regular and not info.is_dir():
-                self.members[parts] = info
-
-    def servers(self):
-        return list(self.members)
-
-    def read(self, member):
-        try:
-            with self.zip.open(self.members[member]) as file:
-                return read_limited(file)
-        except Problem:
-            raise
-        except Exception as error:  # a damaged or encrypted member may raise almost anything
-            raise Problem(f"server.c cannot be unpacked: {error}") from error
-
-
-class Tar:
-    """Read once, as a stream, since every pass over an archive bomb is expensive."""
-
-    def __init__(self, path):
-        self.members = {}
-        try:
-            with tarfile.open(path, "r|gz") as tar:
-                for count, info in enumerate(tar):
-                    if count >= MAX_MEMBERS:
-                        raise Problem(f"more than {MAX_MEMBERS} files in the archive")
-                    if info.offset_data + max(info.size, 0) > MAX_UNPACKED:
-                        raise Problem(f"the archive unpacks to more than {MAX_UNPACKED} bytes")
-                    if info.isreg() and (parts := parts_of(info.name)):
-                        self.members[parts] = tar.extractfile(info).read(MAX_BYTES + 1)
-        except Problem:
-            raise
-        except Exception as error:
-            raise Problem(f"not a tar.gz file: {error}") from error
-
-    def servers(self):
-        return list(self.members)
-
-    def read(self, member):
-        if len(self.members[member]) > MAX_BYTES:
-            raise Problem(f"server.c is larger than {MAX_BYTES} bytes")
-        return self.members[member]
-
-
-def open_entry(path):
-    mode = os.lstat(path).st_mode
-    if stat.S_ISDIR(mode):
-        return Directory(path)
-    if not stat.S_ISREG(mode):
-        raise Problem("not a directory or an archive, but a "
-                      + ("symbolic link" if stat.S_ISLNK(mode) else "special file"))
-    lower = path.lower()
-    if lower.endswith(".zip"):
-        return Zip(path)
-    if lower.endswith((".tar.gz", ".tgz")):
-        return Tar(path)
-    raise Problem("not a directory, a .zip or a .tar.gz")
+MAX_SECONDS = 30  # for one student
+MAX_ATTEMPTS = 20
+SHOWN = 4  # names of files in a note
 
 
 def lab_number(directory):
-    match = re.fullmatch(r"lab0*(\d{1,4})(-.*)?", directory)
-    return int(match[1]) if match else None
+    """(number, rank) if a directory has the name of a lab, or one that can be meant as such: the lower, the nearer."""
+    if match := re.fullmatch(r"lab0*(\d{1,4})(-.*)?", directory):
+        if not re.search(r"[ (]|copy|old|backup", directory):
+            return int(match[1]), 1
+        return int(match[1]), 3
+    if match := re.fullmatch(r"lab[ _-]*0*(\d{1,4})(?!\d)(.*)", directory, re.I | re.S):
+        return int(match[1]), 2 if re.fullmatch(r"(-[a-z]+)?", match[2], re.I) else 3
+    return None
 
 
-def choose(servers, lab, only):
-    """The server.c of this lab that is nearest to the top; two at the same depth are a problem."""
-    mine = [m for m in servers if len(m) > 1 and lab_number(m[-2]) == lab_number(lab)]
-    if not mine and only:  # just server.c will do if only one lab is graded
-        mine = [m for m in servers if len(m) == 1 or lab_number(m[-2]) is None]
-    if not mine:
-        raise Problem("not handed in")
-    depth = min(map(len, mine))
-    nearest = [m for m in mine if len(m) == depth]
+def lab_of(member, lab):
+    """How near the directories of this file are to the lab's name: 0 for exactly; None: it is in no lab's directory."""
+    for part in reversed(member.parts[:-1]):
+        if part == lab:
+            return 0
+        if named := lab_number(part):
+            return named[1] if named[0] == lab_number(lab)[0] else False
+    return None
+
+
+def quoted(names):
+    names = [name if len(name) <= 60 else name[:57] + "..." for name in names]
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def what_is_there(found, lab):
+    """The files that could have been meant for this lab: not those of other labs; C files first."""
+    def of_other_lab(name):
+        numbers = [lab_number(part) for part in name.split("/")[:-1]]
+        return any(n and n[0] != lab_number(lab)[0] for n in numbers)
+
+    names = [name for name in [member.name() for member in found.members] + found.seen if not of_other_lab(name)]
+    return sorted(names, key=lambda name: (not name.lower().endswith(".c"), name.count("/")))
+
+
+def choose(found, lab, only):
+    """The server.c of this lab: the exact name wins, then the one nearest to the top. Two that are equal: a problem.
+
+    only: a server.c that is in no lab's directory counts as well.
+    """
+    ranked = []
+    for member in found.members:
+        directory = lab_of(member, lab)
+        if directory is not None and directory is not False:
+            ranked.append(((directory, server_rank(member.parts[-1]), bool(member.archive), len(member.parts)), member))
+    if not ranked and only:  # just server.c will do if only one lab is graded
+        for member in found.members:
+            if lab_of(member, lab) is None:
+                ranked.append(((9, server_rank(member.parts[-1]), bool(member.archive), len(member.parts)), member))
+    if not ranked:
+        if found.problems:
+            raise Problem(found.problems[0])
+        there = what_is_there(found, lab)
+        raise Problem("not handed in" + (f"; there is {quoted(there)}" if there else ""))
+    best = min(rank for rank, _ in ranked)
+    nearest = [member for rank, member in ranked if rank == best]
     if len(nearest) > 1:
-        raise Problem(f"{len(nearest)} server.c files for this lab: rename all but one")
-    return nearest[0]
+        raise Problem(f"{len(nearest)} server.c files for this lab: rename all but one "
+                      f"({quoted([member.name() for member in nearest])})")
+    exact = best[0] in (0, 1, 9) and best[1] == 0
+    return nearest[0], None if exact else nearest[0].name()
 
 
 def safe_name(name):
     """The name of a results directory: replaces by %XX what a path, shell or terminal could misread."""
     safe = re.sub(rb"[^A-Za-z0-9._@+=,-]", lambda m: b"%%%02X" % m[0][0], os.fsencode(name)).decode()
-    if safe.startswith((".", "-")) or safe in ("grades.csv", "report.html"):
+    if safe.startswith((".", "-")) or safe in ("grades.csv", "report.html", "overrides.csv", "gradebooks"):
         safe = f"%{ord(safe[0]):02X}" + safe[1:]
     if len(safe) > 200:
         safe = safe[:180] + "~" + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     return safe
 
 
-def without_extension(name):
-    for extension in ARCHIVES:
-        if name.lower().endswith(extension) and len(name) > len(extension):
-            return name[: -len(extension)]
-    return name
-
-
 def on_alarm(_signal, _frame):
-    raise Problem(f"reading it took more than {MAX_SECONDS} seconds")
+    raise TimeIsUp(f"reading it took more than {MAX_SECONDS} seconds")
 
 
-def main():
-    submissions, out, labs = sys.argv[1], sys.argv[2], sys.argv[3:]
-    names = sorted(os.listdir(submissions))
-    students = [without_extension(name) for name in names]
-    signal.signal(signal.SIGALRM, on_alarm)
-    result, files = [], 0
-    for name, student in zip(names, students):
-        if students.count(student) > 1:  # ada and ada.zip: list both
-            student = name
-        entry = {"student": student.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
-                 "folder": safe_name(student),
-                 "entry": name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
-                 "problem": None, "labs": {}}
+def search_attempt(root, attempt, alone):
+    found = Found()
+    for path, name in attempt.files:
+        try:
+            found.add(search_entry(os.path.join(root, path), name, alone))
+        except TimeIsUp:
+            raise
+        except Problem as problem:
+            found.problems.append(str(problem))
+        except (OSError, MemoryError, RecursionError) as error:
+            found.problems.append(f"it cannot be read: {type(error).__name__}")
+    return found
+
+
+class Reader:
+    def __init__(self, root, out, labs, all_attempts):
+        self.root, self.out, self.labs, self.all_attempts = root, out, labs, all_attempts
+        self.files = 0
+
+    def extract(self, found, lab, only):
+        member, name = choose(found, lab, only)
+        data = member.read()
+        file = f"{self.files}.c"
+        with open(os.path.join(self.out, file), "wb") as out:
+            out.write(data)
+        self.files += 1
+        result = {"file": file, "sha256": hashlib.sha256(data).hexdigest()}
+        return result | ({"name": name} if name else {})
+
+    def read_lab(self, attempts, lab):
+        """The latest attempt that contains the lab counts, even if it cannot be read."""
+        number = lab_number(lab)[0]
+        mine = [(attempt, found) for attempt, found in attempts if attempt.lab in (None, number)]
+        problem, results = None, []
+        for index in range(len(mine) - 1, -1, -1):
+            attempt, found = mine[index]
+            try:
+                result = self.extract(found, lab, len(self.labs) == 1 or attempt.lab == number)
+            except TimeIsUp:
+                raise
+            except Problem as error:
+                problem = problem or str(error)
+                if str(error).startswith("not handed in"):
+                    continue
+                break
+            result |= {"late": True} if attempt.late else {}
+            result |= {"when": attempt.when} if attempt.when else {}
+            if len(mine) > 1 and attempt.lab != 0:
+                result |= {"attempt": index + 1, "of": len(mine)}
+            results.append(result)
+            if not self.all_attempts:
+                break
+        if not results:
+            return {"problem": problem or "not handed in"}
+        return results[0] | ({"attempts": results[1:]} if len(results) > 1 else {})
+
+    def read_student(self, student):
+        attempts = student.ordered()
+        files = [path for attempt in attempts for path, _ in attempt.files]
+        entry = {"student": student.name, "name": student.name, "folder": safe_name(student.fields.pop("raw", student.name)),
+                 "identity": student.key, "entry": downloads.readable(files[-1] if files else student.name),
+                 **student.fields, "problem": None, "labs": {}}
         signal.alarm(MAX_SECONDS)
         try:
-            source = open_entry(os.path.join(submissions, name))
-            servers = source.servers()
-            for lab in labs:
-                try:
-                    data = source.read(choose(servers, lab, len(labs) == 1))
-                    with open(os.path.join(out, f"{files}.c"), "wb") as file:
-                        file.write(data)
-                    entry["labs"][lab] = {"file": f"{files}.c",
-                                          "sha256": hashlib.sha256(data).hexdigest()}
-                    files += 1
-                except Problem as problem:
-                    entry["labs"][lab] = {"problem": str(problem)}
+            alone = student.fields["platform"] == "plain"
+            searched = [(attempt, search_attempt(self.root, attempt, alone)) for attempt in attempts[-MAX_ATTEMPTS:]]
+            problems = [p for _, found in searched for p in found.problems]
+            if problems and not any(found.members for _, found in searched):
+                entry["problem"] = problems[-1]
+            else:
+                for lab in self.labs:
+                    entry["labs"][lab] = self.read_lab(searched, lab)
         except Problem as problem:
             entry["problem"] = str(problem)
         except (OSError, MemoryError, RecursionError) as error:
             entry["problem"] = f"it cannot be read: {type(error).__name__}"
         signal.alarm(0)
-        result.append(entry)
-    json.dump(result, sys.stdout)
+        return entry
+
+
+def tell_apart(entries):
+    """Two students of one name get their number, id or mail address behind it."""
+    names = [entry["student"] for entry in entries]
+    taken = set()
+    for entry in entries:
+        if names.count(entry["student"]) > 1 and entry["platform"] != "plain":
+            entry["student"] += f" ({entry.get('number') or entry.get('id') or entry.get('mail')})"
+            entry["folder"] = safe_name(entry["student"])
+        while entry["folder"] in taken:
+            entry["folder"] += "~"
+        taken.add(entry["folder"])
+
+
+def main():
+    arguments = sys.argv[1:]
+    forced, all_attempts, course = None, False, []
+    while arguments[0].startswith("--"):
+        option = arguments.pop(0)
+        if option == "--from":
+            forced = arguments.pop(0)
+        elif option == "--course":
+            course = arguments.pop(0).split()
+        elif option == "--all-attempts":
+            all_attempts = True
+    submissions, out, labs = arguments[0], arguments[1], arguments[2:]
+    kind, root, students, ignored = downloads.read_names(submissions, forced, course or labs)
+    if forced and forced != "plain" and not any(s.fields["platform"] == forced for s in students):
+        sys.exit(4)
+    attempts = [attempt for student in students for attempt in student.attempts.values()]
+    if len(labs) == 1 and len({attempt.lab for attempt in attempts}) == 1:
+        for attempt in attempts:  # a school may number its assignments otherwise
+            attempt.lab = None
+    signal.signal(signal.SIGALRM, on_alarm)
+    reader = Reader(root, out, labs, all_attempts)
+    entries = [reader.read_student(student) for student in students]
+    tell_apart(entries)
+    handed_in = [lab for lab in labs if any("file" in e["labs"].get(lab, {}) for e in entries)]
+    several = sum(any("attempt" in lab for lab in e["labs"].values()) for e in entries)
+    with open(os.path.join(out, "download.json"), "w", encoding="utf-8") as file:
+        json.dump({"format": kind, "title": downloads.TITLES[kind], "labs": handed_in, "several": several,
+                   "ignored": [downloads.readable(n) for n in ignored if not downloads.is_junk(n)]}, file)
+    json.dump(entries, sys.stdout)
 
 
 main()

@@ -146,8 +146,8 @@ refused='.verdict == "does-not-compile" and .score == 0'
     sheet many-members "more than 20000 files"
     sheet broken.zip "not a zip file"
     sheet broken.tar.gz "not a tar.gz file"
-    sheet letter.docx "not a directory, a .zip or a .tar.gz"
-    sheet .hidden "not a directory, a .zip or a .tar.gz"
+    sheet letter.docx "not a directory or an archive"
+    sheet .hidden "not a directory or an archive"
     [ "$(du -sm "$RESULTS" | cut -f 1)" -lt 20 ]
 }
 

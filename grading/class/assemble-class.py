@@ -1,0 +1,399 @@
+#!/usr/bin/env python3
+"""assemble-class.py RESULTS WORK GRADER OPTIONS - joins what was handed in this time with the roster, with the previous
+weeks and with overrides.csv.
+
+Reads WORK/index.json and WORK/download.json, which read-submissions.py has written, and RESULTS/.class/submissions.json
+of the previous run. Writes WORK/submissions.json, WORK/columns.json (the columns of the sheet), WORK/named.json (the labs
+to be graded now) and WORK/regrade (results to be made again). OPTIONS is JSON: {roster, labs, all, regrade, weights,
+percent, due}. GRADER is everything else that a result depends on. Exit status 2 and a message: a file or option is
+wrong.
+"""
+import csv
+import io
+import json
+import math
+import os
+import re
+import sys
+import unicodedata
+from datetime import datetime, timedelta, timezone
+
+COLUMNS = {
+    "id": ("id", "idnumber", "studentid", "sisuserid", "sid", "matriculation", "username"),
+    "name": ("name", "fullname", "student", "studentname"),
+    "mail": ("mail", "email", "emailaddress"),
+    "group": ("group", "section", "groups"),
+    "number": ("identifier",),  # of Moodle's grading worksheet: Participant 12345
+    "first": ("firstname", "givenname"), "last": ("lastname", "surname", "familyname"),
+}
+
+
+def wrong(message):
+    print(f"grade: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+# ---- CSV files of the instructor -------------------------------------------------------------
+
+
+def read_rows(path, option):
+    """[(line number, {column: cell})]: commas, semicolons or tabs; UTF-8 with or without BOM, or UTF-16."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except OSError as error:
+        wrong(f"{option}: {path} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        wrong(f"{option}: {path} is not UTF-8. Save it as \"CSV UTF-8\"")
+    header = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows, names, line = [], None, 1
+    try:
+        for cells in reader:
+            cells = [unicodedata.normalize("NFC", cell).strip() for cell in cells]
+            if any(cells):
+                if names is None:
+                    names = [re.sub(r"[^a-z]", "", cell.lower()) for cell in cells]
+                else:
+                    rows.append((line, dict(zip(names, cells))))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        wrong(f"{option}: {path}, line {reader.line_num}: {error}")
+    return names or [], rows
+
+
+def read_roster(path):
+    names, rows = read_rows(path, "--roster")
+    result = []
+    for line, cells in rows:
+        row = {"line": line}
+        for column, aliases in COLUMNS.items():
+            row[column] = next((cells[alias] for alias in aliases if cells.get(alias)), None)
+        row["name"] = row["name"] or " ".join(filter(None, (row.pop("first"), row.pop("last")))) or None
+        if row["number"]:
+            row["number"] = re.sub(r"\D", "", row["number"])
+        if not row["name"] and not row["id"]:
+            wrong(f"--roster: {path}, line {line}: there is neither a name nor an id. The first line must name the"
+                  f" columns (id, name, mail, group); it has: {', '.join(names)}")
+        row["name"] = row["name"] or row["id"]
+        result.append(row)
+    if not result:
+        wrong(f"--roster: {path} lists no students. The first line names the columns: id,name,mail,group")
+    seen = {}
+    for row in result:
+        if row["id"] and seen.setdefault(row["id"], row["line"]) != row["line"]:
+            wrong(f"--roster: {path}, line {row['line']}: the id {row['id']} is also on line {seen[row['id']]}")
+    return result
+
+
+# ---- who is who ------------------------------------------------------------------------------
+
+
+def plain_letters(text):
+    text = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(c for c in text if c.isalnum())
+
+
+def name_forms(name):
+    """A name without spaces, in each order of its parts: Canvas writes lovelaceada for Ada Lovelace."""
+    words = [word for word in re.split(r"[\s,]+", name) if word]
+    joined = {"".join(words[i:] + words[:i]) for i in range(len(words))}
+    return {plain_letters(form) for form in joined} - {""}
+
+
+class Roster:
+    def __init__(self, rows):
+        self.rows = rows
+        self.by = {}
+        for index, row in enumerate(rows):
+            mail = (row["mail"] or "").casefold()
+            self.enter("id", (row["id"] or "").casefold(), index)
+            self.enter("number", row["number"], index)
+            self.enter("mail", mail, index)
+            self.enter("user", mail.split("@")[0], index)
+            for form in name_forms(row["name"]):
+                self.enter("name", form, index)
+
+    def enter(self, kind, value, index):
+        if value:
+            self.by.setdefault((kind, value), set()).add(index)
+
+    def questions(self, student):
+        name, user = student["student"], student.get("id") or ""
+        name = student.get("name") or name
+        if student["platform"] == "moodle":
+            yield "number", student.get("number")
+        if student["platform"] == "canvas":
+            yield "id", student.get("number")
+        for value in (user, name if student["platform"] in ("plain", "github") else ""):
+            yield "id", value.casefold()
+            yield "mail", value.casefold()
+        yield "mail", (student.get("mail") or "").casefold()
+        if student["platform"] != "moodle":
+            yield "user", (user or name).casefold()
+        yield "name", plain_letters(name)
+        if "-" in name:  # Moodle puts the group before the name
+            group, rest = name.split("-", 1)
+            if any(row["group"] and plain_letters(row["group"]) == plain_letters(group) for row in self.rows):
+                yield "name", plain_letters(rest)
+
+    def find(self, student):
+        """(row, None, ()), or (None, why there is none, rows that it could be)."""
+        several = set()
+        for kind, value in self.questions(student):
+            rows = self.by.get((kind, value), ()) if value else ()
+            if len(rows) == 1:
+                return next(iter(rows)), None, ()
+            several |= set(rows)
+        return None, "several students on the roster have this name" if several else "not on the roster", several
+
+
+def join_roster(students, rows):
+    """Puts names and ids into the students, and adds those who are absent; in the order of the roster."""
+    roster, found, possible = Roster(rows), {}, {}
+    for student in students:
+        index, student["unknown"], could_be = roster.find(student)
+        for other in could_be:
+            possible.setdefault(other, []).append(student["student"])
+        if index is not None:
+            found.setdefault(index, []).append(student)
+    for index, mine in found.items():
+        for student in mine:
+            if len(mine) > 1:
+                student["unknown"] = f"{len(mine)} submissions match line {rows[index]['line']} of the roster"
+            else:
+                row = rows[index]
+                student.update(student=row["name"], id=row["id"] or student.get("id"), group=row["group"],
+                               mail=row["mail"] or student.get("mail"), row=index, unknown=None)
+    for index, row in enumerate(rows):
+        if index not in found:
+            students.append({"student": row["name"], "identity": f"roster:{row['id'] or row['mail'] or row['name']}",
+                             "folder": None, "entry": row["name"], "platform": "roster", "id": row["id"],
+                             "mail": row["mail"], "group": row["group"], "row": index, "problem": None, "labs": {}}
+                            | ({"unclear": f"compare with {', '.join(possible[index])}"} if index in possible
+                               else {"absent": True}))
+    names = [student["student"] for student in students]
+    for student in students:
+        if student.get("row") is not None and names.count(student["student"]) > 1:
+            line = f"line {rows[student['row']]['line']}"
+            student["student"] += f" ({student.get('id') or student.get('mail') or line})"
+    students.sort(key=lambda student: student["row"] if student.get("row") is not None else len(rows))
+
+
+def matches(student, text):
+    values = (student["student"], student["folder"], student.get("id"), student.get("mail"), student.get("name"))
+    return text in values or text.casefold() in [v.casefold() for v in values if v]
+
+
+def find_student(students, text, where):
+    text = unicodedata.normalize("NFC", text)
+    found = [student for student in students if matches(student, text)]
+    if not found:
+        wrong(f"{where}: there is no student '{text}'")
+    if len(found) > 1:
+        wrong(f"{where}: '{text}' can be {' or '.join(s['folder'] for s in found)}: use the directory's name")
+    return found[0]
+
+
+def find_lab(labs, text, where):
+    number = re.fullmatch(r"(?:lab)?0*(\d{1,4})", text.lower())
+    for lab in labs:
+        if text == lab or number and int(number[1]) == int(re.match(r"lab0*(\d+)", lab)[1]):
+            return lab
+    wrong(f"{where}: there is no lab '{text}'. The labs: {' '.join(labs)}")
+
+
+# ---- week after week -------------------------------------------------------------------------
+
+
+def name_of_directory(student):
+    safe = re.sub(rb"[^A-Za-z0-9._@+=,-]", lambda m: b"%%%02X" % m[0][0], student["student"].encode()).decode()[:150]
+    return f"%{ord(safe[0]):02X}" + safe[1:] if safe[:1] in (".", "-") or not safe else safe
+
+
+def previous_of(student, previous):
+    """The same student in the previous run: found by the platform's identity, or by the roster's."""
+    for field in ("identity", "id", "mail"):
+        value = student.get(field)
+        mine = [old for old in previous if value and old.get(field) == value]
+        if len(mine) == 1:
+            return mine[0]
+    # Results of before there were identities.
+    mine = [old for old in previous if "identity" not in old and old["folder"] == student["folder"]]
+    if mine:
+        return mine[0]
+    mine = [old for old in previous if old["student"] == student["student"] and not old.get("id")]
+    return mine[0] if len(mine) == 1 and student["platform"] in ("roster", mine[0].get("platform")) else None
+
+
+def join_previous(students, previous, named):
+    """Labs that are not named this time keep what they had; so does a student who is only in such a lab."""
+    previous = [old for old in previous if old.get("folder")]
+    used = set()
+    for student in students:
+        old = previous_of(student, previous)
+        kept = {}
+        if old is not None and old["folder"] not in used:
+            student["folder"] = old["folder"]
+            for field in ("id", "mail", "group"):
+                student[field] = student.get(field) or old.get(field)
+            if old.get("id") and student["platform"] in ("moodle", "canvas") and student.get("row") is None:
+                student["student"] = old["student"]
+            kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
+            used.add(old["folder"])
+            if any("key" in value for value in kept.values()):
+                student.pop("absent", None)
+        nothing = {"problem": student.get("unclear", "not handed in")}
+        student["labs"] = kept | {lab: student["labs"].get(lab, nothing) for lab in named
+                                  if student["labs"] or not student["problem"]}
+    taken = set(used)
+    for student in students:
+        if student["folder"] in used:
+            continue
+        student["folder"] = student["folder"] or name_of_directory(student)
+        while student["folder"] in taken:
+            student["folder"] += "~"
+        taken.add(student["folder"])
+    for old in previous:
+        kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
+        if old["folder"] not in taken and any("key" in value or "override" in value for value in kept.values()):
+            kept |= {lab: {"problem": "not handed in"} for lab in named}
+            students.append(old | {"labs": kept, "problem": None, "row": None})
+
+
+# ---- lateness, overrides ---------------------------------------------------------------------
+
+
+def set_late(record, lab, options):
+    """late: {days, percent}; days: null if the platform only says that it was late."""
+    due, when = options["due"].get(lab), record.get("when")
+    late = record.pop("late", False)
+    days = None
+    if due and when:
+        time = datetime.strptime(when[:19], "%Y-%m-%d %H:%M:%S")
+        if when.endswith("UTC"):
+            time = time.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=None)
+        days = max(0, math.ceil((time - datetime.fromisoformat(due)) / timedelta(days=1)))
+    if days or late:
+        record["late"] = {"days": days or None, "percent": options["percent"]}
+
+
+def read_due(text, labs):
+    result = {}
+    for part in filter(None, (text or "").split(",")):
+        lab, _, date = part.partition("=")
+        lab = find_lab(labs, lab.strip(), "--due")
+        try:
+            time = datetime.fromisoformat(date.strip())
+        except ValueError:
+            wrong(f"--due: '{date}' is not a date such as 2026-11-28 or 2026-11-28T18:00")
+        if len(date.strip()) == 10:  # the whole day
+            time += timedelta(days=1)
+        result[lab] = time.replace(tzinfo=None).isoformat()
+    return result
+
+
+def read_overrides(path, students, labs, columns):
+    """Points for a lab that has no column yet count as soon as it has one."""
+    for student in students:
+        for record in student["labs"].values():
+            record.pop("override", None)
+    if not os.path.exists(path):
+        return
+    names, rows = read_rows(path, "overrides.csv")
+    if missing := [c for c in ("student", "lab", "points", "reason") if c not in names]:
+        wrong(f"overrides.csv, line 1: the column {missing[0]} is missing. The columns: student,lab,points,reason")
+    for line, row in rows:
+        where = f"overrides.csv, line {line}"
+        student = find_student(students, row.get("student", ""), where)
+        lab = find_lab(labs, row.get("lab", ""), where)
+        points = row.get("points", "").replace(",", ".")
+        if not re.fullmatch(r"\d{1,3}(\.\d+)?", points) or float(points) > 100:
+            wrong(f"{where}: '{row.get('points', '')}' is not a number of points from 0 to 100")
+        if not row.get("reason"):
+            wrong(f"{where}: there is no reason")
+        if "override" in student["labs"].get(lab, {}):
+            wrong(f"{where}: there is a line for this student and this lab already")
+        number = float(points)
+        if lab in columns:
+            student["labs"].setdefault(lab, {"problem": student["problem"] or "not handed in"})["override"] = {
+                "points": int(number) if number == int(number) else number, "reason": row["reason"]}
+
+
+def read_regrade(words, students, named):
+    result = []
+    for word in words:
+        name, _, lab = word.rpartition("/") if "/" in word else (word, "", "")
+        student = find_student(students, name, "--regrade")
+        labs = [find_lab(named, lab, "--regrade, among the labs of this run")] if lab else named
+        result += [f"{student['folder']}/{lab.split('-')[0]}" for lab in labs]
+    return result
+
+
+def read_weights(text, labs, columns):
+    if not text:
+        return None
+    weights = {}
+    for part in text.split(","):
+        lab, _, number = part.partition("=")
+        if not re.fullmatch(r"\d+(\.\d+)?", number.strip()):
+            wrong(f"--weights: '{part}' is not LAB=NUMBER")
+        weights[find_lab(labs, lab.strip(), "--weights")] = float(number)
+    if missing := [lab for lab in columns if lab not in weights]:
+        wrong(f"--weights: there is no weight for {missing[0]}")
+    return weights
+
+
+# ---- all together ----------------------------------------------------------------------------
+
+
+def load(path, default):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return default
+
+
+def save(path, value):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file)
+
+
+def main():
+    results, work, grader = sys.argv[1:4]
+    options = json.loads(sys.argv[4])
+    students, download = load(f"{work}/index.json", []), load(f"{work}/download.json", {})
+    previous = load(f"{results}/.class/submissions.json", [])
+    named = options["labs"] or download["labs"]
+    if not named:
+        wrong("no submission has a directory that is named after a lab. If they contain just server.c, name the lab:"
+              " --labs 1")
+    options["due"] = read_due(options["due"], options["all"])
+    for student in students:
+        for lab, record in student["labs"].items():
+            record["feedback"] = student.get("feedback")
+            record["number"] = student.get("number")
+            record["platform"] = student["platform"]
+            for version in [record] + record.get("attempts", []):
+                if "file" in version:
+                    version["key"] = f"{version['sha256']} {grader}"
+                    set_late(version, lab, options)
+    if options["roster"]:
+        join_roster(students, read_roster(options["roster"]))
+    join_previous(students, previous, named)
+    columns = sorted(set(named) | {lab for student in students for lab, record in student["labs"].items()
+                                   if lab in options["all"] and ("key" in record or "override" in record)})
+    read_overrides(f"{results}/overrides.csv", students, options["all"], columns)
+    save(f"{work}/weights.json", read_weights(options["weights"], options["all"], columns))
+    save(f"{work}/columns.json", columns)
+    save(f"{work}/named.json", named)
+    save(f"{work}/submissions.json", students)
+    with open(f"{work}/regrade", "w", encoding="utf-8") as file:
+        for path in read_regrade(options["regrade"], students, named):
+            print(path, file=file)
+
+
+main()

@@ -1,0 +1,15 @@
+# What grade --class prints before it grades: what the directory is taken for, and what in it is not graded.
+include "safe-text";
+
+def number($n; $what): "\($n) \($what)" + if $n == 1 then "" else "s" end;
+def listed: map(one_line | tojson) | .[:10] + (if length > 10 then ["and \(length - 10) more"] else [] end) | join(", ");
+
+$download[0] as $d
+| (if $d.format == "plain" then "Plain directory" else "\($d.title) download" end)
+    + ": \(number($index[0] | length; "student")), \(number($d.labs | length; "lab"))",
+  (if $d.ignored != [] then "Not students: \($d.ignored | listed)" else empty end),
+  (if $d.several > 0 then "\(number($d.several; "student")) handed in more than once: the \($attempt) attempt counts" else empty end),
+  (if $percent > 0 and ([.[].labs[] | .when, .late] | all(. == null))
+    then "--late-per-day: this download does not record when anything was handed in, so nothing is deducted" else empty end),
+  ([.[] | select(.unknown) | "\(.student): \(.unknown)"] | if . != [] then "Compare with the roster: \(listed)" else empty end),
+  ([.[] | select(.absent) | .student] | if . != [] then "Absent: \(listed)" else empty end)

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""write-gradebooks.py RESULTS - writes RESULTS/gradebooks: files to import, made from the results of the class.
+
+  canvas.csv                    Gradebook > Import. The first columns are those of an exported gradebook; a
+                                student is found by ID or SIS User ID, an assignment by its name
+  canvas-feedback-LAB.zip       Gradebook > Upload submissions: the names of the downloaded files
+  moodle.csv                    Grades > Import > CSV file, by mail address or id number
+  moodle-worksheet-LAB.csv      the assignment's "Upload grading worksheet", by participant number:
+                                mod/assign/feedback/offline/importgradeslib.php reads these columns
+  moodle-feedback-LAB.zip       the assignment's "Upload multiple feedback files in a zip": the downloaded names
+  blackboard.csv                Upload grades: by user name; a new column for each lab
+"""
+import csv
+import io
+import json
+import os
+import re
+import sys
+import zipfile
+
+os.chdir(sys.argv[1])
+BOM = "\ufeff"
+
+
+def load(name):
+    with open(f".class/{name}", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def write(name, data):
+    """Complete, or not at all. A file that has not changed stays, with its date."""
+    path = f"gradebooks/{name}"
+    try:
+        with open(path, "rb") as file:
+            if file.read() == data:
+                return
+    except OSError:
+        pass
+    with open(".class/work/gradebook", "wb") as file:
+        file.write(data)
+    os.replace(".class/work/gradebook", path)
+
+
+def cell(value):
+    """No control characters, and nothing that a spreadsheet takes for a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, (int, float)):
+        return str(value)
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]", " ", value)
+    return "'" + text if re.match(r"\s*[=+@\-\uff1d\uff0b\uff20\uff0d]", text) else text
+
+
+def write_csv(name, header, rows):
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(header)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    write(name, (BOM + out.getvalue()).encode())
+
+
+def write_zip(name, files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in sorted(files):
+            archive.writestr(zipfile.ZipInfo(path, (2000, 1, 1, 0, 0, 0)), data)
+    write(name, out.getvalue())
+
+
+def feedback_of(student, lab):
+    """The part of the student's feedback.md that is about this lab, under its title."""
+    with open(f"{student['folder']}/feedback.md", encoding="utf-8") as file:
+        text = file.read()
+    parts = re.split(r"^(?=## lab\d)", text, flags=re.M)
+    title = "## " + lab.replace("_", r"\_")
+    return (parts[0] + "".join(part for part in parts[1:] if part.startswith(title + "\n"))).encode()
+
+
+def canvas(students, labs):
+    mine = [s for s in students if "canvas" in s["platforms"] or s.get("id")]
+    if not mine:
+        return
+    rows = [["    Points Possible", "", "", "", ""] + [100] * len(labs)]
+    for s in mine:
+        number = next((r["number"] for r in s["records"].values() if r.get("platform") == "canvas"), None)
+        sis = s["id"] if s.get("id") != number else None
+        rows.append([s["student"], number, sis, s.get("mail"), s.get("group")] + [s["scores"][lab] for lab in labs])
+    write_csv("canvas.csv", ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"] + labs, rows)
+
+
+def moodle(students, labs):
+    known = [s for s in students if s.get("id") or s.get("mail")]
+    if known:
+        write_csv("moodle.csv", ["ID number", "Email address", "Full name"] + labs,
+                  [[s.get("id"), s.get("mail"), s["student"]] + [s["scores"][lab] for lab in labs] for s in known])
+    for lab in labs:
+        rows = [[f"Participant {s['records'][lab]['number']}", s["student"], s.get("mail"), s["scores"][lab], 100, "-"]
+                for s in students if s["records"].get(lab, {}).get("platform") == "moodle"]
+        if rows:
+            write_csv(f"moodle-worksheet-{lab}.csv",
+                      ["Identifier", "Full name", "Email address", "Grade", "Maximum grade", "Last modified (grade)"], rows)
+
+
+def blackboard(students, labs):
+    mine = [s for s in students if s.get("id") and s["platforms"] <= {"blackboard"}]
+    if any("blackboard" in s["platforms"] for s in students):
+        write_csv("blackboard.csv", ["Last Name", "First Name", "Username"] + labs,
+                  [[s["student"].rsplit(" ", 1)[-1], s["student"].rsplit(" ", 1)[0], s["user"]]
+                   + [s["scores"][lab] for lab in labs] for s in mine])
+
+
+def feedback(students, labs, platform):
+    for lab in labs:
+        files = []
+        for s in students:
+            record = s["records"].get(lab, {})
+            if record.get("platform") == platform and record.get("feedback"):
+                files.append((f"{record['feedback']}feedback-{lab.split('-')[0]}.md", feedback_of(s, lab)))
+        if files:
+            write_zip(f"{platform}-feedback-{lab}.zip", files)
+
+
+def main():
+    results, submissions, labs = load("class-results.json"), load("submissions.json"), load("columns.json")
+    students = []
+    for result, submission in zip(results, submissions):
+        records = submission["labs"]
+        platforms = {r.get("platform") for r in records.values() if r.get("platform")}
+        identity = submission.get("identity") or ""
+        students.append({**{key: result.get(key) for key in ("student", "folder", "id", "mail", "group")},
+                         "records": records, "platforms": platforms,
+                         "user": identity.split(":", 1)[1] if identity.startswith("blackboard:") else result.get("id"),
+                         "scores": {r["lab"]: r["score"] for r in result["labs"]}})
+    os.makedirs("gradebooks", exist_ok=True)
+    canvas(students, labs)
+    moodle(students, labs)
+    blackboard(students, labs)
+    feedback(students, labs, "moodle")
+    feedback(students, labs, "canvas")
+
+
+main()

@@ -1,0 +1,576 @@
+# Downloads of learning platforms, the roster, week after week, gradebooks. Everything is what instructors use,
+# except that a stand-in grades: it reads the points from the server.c.
+# shellcheck shell=bats
+
+setup_file() {
+    export GRADING=$BATS_TEST_DIRNAME/.. MAKE=$BATS_TEST_DIRNAME/downloads/make-download.py
+    # shellcheck source=grading/class/sandbox.bash
+    . "$GRADING/class/sandbox.bash"
+    export SANDBOX=''
+    [ -z "$(sandbox_problem)" ] || SANDBOX=--no-sandbox # nothing that is handed in here is run
+    export COURSE=$BATS_FILE_TMPDIR/course
+    mkdir -p "$COURSE/grading"
+    cp -a "$GRADING"/{class,lib,lab.mk,grade} "$COURSE/grading"
+    mkdir "$COURSE/grading/harness"
+    for lab in "$GRADING"/../lab[0-9]*/; do
+        mkdir "$COURSE/$(basename "$lab")"
+        cp "$lab/test.c" "$COURSE/$(basename "$lab")"
+    done
+    cp "$GRADING/tests/downloads/fake-grader" "$COURSE/grading/class/grade-submission"
+    printf '#!/bin/sh\nchmod 755 "$1"\n' >"$COURSE/grading/class/prepare-host"
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+prints() {
+    [[ "$output" == *"$1"* ]] || { printf '"%s" is missing from:\n%s\n' "$1" "$output" && false; }
+}
+
+# grade_class DIR [OPTION...]
+grade_class() {
+    run "$COURSE/grading/grade" --class "$1" --results results $SANDBOX "${@:2}"
+}
+
+# row STUDENT - this student's row in grades.csv, without quotes
+row() {
+    python3 -c 'import csv, sys
+for row in csv.DictReader(open("results/grades.csv", encoding="utf-8-sig", newline="")):
+    if row["student"] == sys.argv[1]: print("|".join(row.values()))' "$1"
+}
+
+# row_is STUDENT ROW
+row_is() {
+    [ "$(row "$1")" = "$2" ] || { printf 'expected %s\n' "$2" && cat results/grades.csv && false; }
+}
+
+# server DIR SCORE [NAME] - a server.c of so many points
+server() {
+    mkdir -p "$1"
+    echo "// score $2" >"$1/${3:-server.c}"
+}
+
+students() {
+    jq -r '.[].student' results/.class/submissions.json
+}
+
+# ---- recognized by its names ---------------------------------------------------------------------
+
+@test "a dozen students of each format: recognized, each with the right name and the right server" {
+    for format in moodle moodle-flat canvas blackboard gradescope github plain; do
+        "$MAKE" "$format" "$format" lab01-blocking
+        touch "$format/.DS_Store" "$format/Thumbs.db" "$format/grades-2025.xlsx" "$format/notes.txt"
+        mkdir -p "$format/__MACOSX"
+        rm -rf results
+        grade_class "$format" --labs 1
+        [ "$status" -eq 0 ] || { echo "$output" && false; }
+        prints ": 12 students, 1 lab"
+        case $format in
+        moodle*) prints "Moodle download" && two="김민준 (1001)" ;;
+        canvas) prints "Canvas download" && two="김민준 (501)" ;;
+        blackboard) prints "Blackboard download" && two="김민준 (mkim1)" ;;
+        gradescope) prints "Gradescope download" && two="김민준 (3002)" ;;
+        github) prints "GitHub download" && two=mkim1 ;;
+        plain) prints "Plain directory" && two=mkim1 ;;
+        esac
+        prints 'Not students: '
+        prints 'grades-2025.xlsx'
+        [[ "$(row "$two")" == *"|2|2|"* ]] || { cat results/grades.csv && false; }
+        [ "$(awk -F, 'NR > 1 { print }' results/grades.csv | wc -l)" -eq 12 ]
+        # Each of the scores 1 to 12 once, but for whoever handed in more than once.
+        [ "$(jq '[.[].labs[0].score] | sort | .[:11] == [range(1; 12)]' results/.class/class-results.json)" = true ]
+    done
+}
+
+@test "--from forces a format; a wrong one, or one that fits nothing, is an error" {
+    server "Ada Lovelace_12345_assignsubmission_file_" 5
+    mkdir class && mv Ada* class
+    grade_class class --labs 1
+    prints "Moodle download: 1 student, 1 lab"
+    row_is "Ada Lovelace" "Ada Lovelace|5|5|"
+    rm -r results
+    grade_class class --labs 1 --from plain
+    prints "Plain directory: 1 student, 1 lab"
+    row_is "Ada Lovelace_12345_assignsubmission_file_" "Ada Lovelace_12345_assignsubmission_file_|5|5|"
+    grade_class class --labs 1 --from canvas
+    [ "$status" -eq 2 ]
+    prints "--from canvas: nothing in"
+    grade_class class --labs 1 --from sakai
+    [ "$status" -eq 2 ]
+    prints "--from must be moodle, canvas"
+}
+
+@test "collected by hand from several systems: each name is read" {
+    server class/ben/lab01-blocking 1
+    server class/cleo 2
+    server "class/Ada Lovelace_12345_assignsubmission_file_" 3
+    server "class/Lab 1_ghopper_attempt_2026-02-11-10-00-00" 4
+    server "class/Lab 1_ghopper_attempt_2026-02-12-10-00-00" 5
+    server class/turingalan_LATE_1236_567892 6
+    server class/dan 7
+    server class/eve_2_3 8
+    grade_class class --labs 1
+    row_is "Ada Lovelace" "Ada Lovelace||||3|3|"
+    [[ "$(row ghopper)" == *"|5|5|lab01-blocking: attempt 2 of 2"* ]]
+    [[ "$(row turingalan)" == *"|6|6|lab01-blocking: late"* ]]
+    row_is eve_2_3 "eve_2_3||||8|8|"
+}
+
+@test "a file's name cannot pretend to be another student" {
+    mkdir class
+    server class 9 "Eve_1_assignsubmission_file_Ada Lovelace_12345_assignsubmission_file_server.c"
+    server class 3 "Ada Lovelace_12345_assignsubmission_file_server.c"
+    server class 4 "Bob_12346_assignsubmission_file_server.c"
+    grade_class class --labs 1
+    row_is "Ada Lovelace" "Ada Lovelace|3|3|"
+    [[ "$(row Eve)" == "Eve|||"* ]]
+}
+
+@test "Moodle in group mode: the group before the name does not hide the student" {
+    server "class/B-Ada Lovelace_1_assignsubmission_file_" 5
+    printf 'id,name,group\n1,Ada Lovelace,B\n' >roster.csv
+    grade_class class --labs 1 --roster roster.csv
+    row_is "Ada Lovelace" "Ada Lovelace|1||B|5|5|"
+}
+
+@test "a zip instead of a directory: what to do" {
+    touch class.zip
+    grade_class class.zip
+    [ "$status" -eq 2 ]
+    prints "Unpack it"
+}
+
+@test "a repository for each student and lab; an assignment that the school numbers otherwise" {
+    for repository in lab01-blocking-ada lab02-fork-ada lab1-mary-jane Lab02-mary-jane; do
+        mkdir -p "class/org/$repository/.git"
+    done
+    server class/org/lab01-blocking-ada 1
+    server class/org/lab02-fork-ada/lab02-fork 2
+    server class/org/lab1-mary-jane 3
+    server class/org/Lab02-mary-jane 4
+    grade_class class
+    row_is ada "ada|1|2|3|"
+    row_is mary-jane "mary-jane|3|4|7|"
+    grade_class class --labs 1
+    row_is ada "ada|1|2|3|"
+    rm -r class results
+    server class 5 "Lab 7_ada_attempt_2026-02-11-10-00-00_server.c"
+    grade_class class --labs 1
+    row_is ada "ada|ada|||5|5|"
+}
+
+@test "a lab named by mistake: its column goes when it is not named again" {
+    server class/ada/lab01-blocking 1
+    grade_class class --labs 1,2
+    row_is ada "ada|1|||lab02-fork: not handed in"
+    grade_class class --labs 1
+    row_is ada "ada|1|1|"
+}
+
+@test "a Gradescope group: each member has the submission; a name that is not in the metadata stays" {
+    mkdir class
+    server class/submission_1 5
+    server class/submission_2 6
+    printf '%s\n' --- submission_1: '  :submitters:' '  - :name: Ada' "    :sid: '1'" '    :email: a@x.edu' '  - :name: Ben' \
+        "    :sid: '2'" '    :email: b@x.edu' '  :created_at: 2026-11-20 10:00:00.000000000 Z' >class/submission_metadata.yml
+    grade_class class --labs 1
+    row_is Ada "Ada|1|a@x.edu||5|5|"
+    row_is Ben "Ben|2|b@x.edu||5|5|"
+    row_is submission_2 "submission_2||||6|6|"
+}
+
+# ---- which file ----------------------------------------------------------------------------------
+
+@test "the exact name wins, otherwise the only plausible one, otherwise the note lists what is there" {
+    server class/exact/lab01-blocking 1
+    server class/exact/lab01-blocking 50 "server (1).c"
+    server "class/exact/lab01-blocking copy" 50
+    server class/exact/lab01-old 50
+    server class/capital/lab01-blocking 2 Server.c
+    server class/browser/lab01-blocking 3 "server (1).c"
+    server class/canvas/lab01-blocking 4 server-1.c
+    server "class/space/Lab 1" 5
+    server "class/copy/lab01-blocking copy" 6
+    server class/upper/LAB01-Blocking 7
+    server class/two/lab01-blocking 50 "server (1).c"
+    server class/two/lab01-blocking 50 "server (2).c"
+    server class/other/lab01-blocking 50 main.c
+    server class/other/lab02-fork 50
+    mkdir -p class/other/lab01-blocking && echo x >class/other/lab01-blocking/notes.pdf
+    grade_class class --labs 1
+    row_is exact "exact|1|1|"
+    row_is capital 'capital|2|2|lab01-blocking: graded "lab01-blocking/Server.c"'
+    row_is browser 'browser|3|3|lab01-blocking: graded "lab01-blocking/server (1).c"'
+    row_is canvas 'canvas|4|4|lab01-blocking: graded "lab01-blocking/server-1.c"'
+    row_is space 'space|5|5|lab01-blocking: graded "Lab 1/server.c"'
+    row_is copy 'copy|6|6|lab01-blocking: graded "lab01-blocking copy/server.c"'
+    [[ "$(row upper)" == "upper|7|7|"* ]]
+    row_is two 'two|||lab01-blocking: 2 server.c files for this lab: rename all but one (lab01-blocking/server (1).c, lab01-blocking/server (2).c)'
+    row_is other 'other|||lab01-blocking: not handed in; there is lab01-blocking/main.c, lab01-blocking/notes.pdf'
+}
+
+@test "archives, also in directories: zip, tar, tar.gz, tar.xz, tar.bz2, 7z; a broken one is listed" {
+    server files/lab01-blocking 8
+    mkdir class class/in-directory class/broken-in-directory class/unpacked
+    for extension in tar tar.gz tar.xz tar.bz2; do
+        tar -C files -caf "class/a-$extension.$extension" lab01-blocking
+    done
+    (cd files && python3 -c 'import zipfile; zipfile.ZipFile("../class/in-directory/lab.zip", "w").write("lab01-blocking/server.c")')
+    cp class/in-directory/lab.zip class/unpacked/
+    server class/unpacked/lab01-blocking 9
+    echo x >class/broken-in-directory/lab.zip
+    printf 'Rar!' >class/rar.rar
+    expected=(a-tar a-tar.gz a-tar.xz a-tar.bz2 in-directory)
+    if [ -n "$(type -P bsdtar)" ]; then
+        (cd files && bsdtar --format 7zip -cf ../class/seven.7z lab01-blocking)
+        expected+=(seven)
+    fi
+    grade_class class --labs 1
+    for student in "${expected[@]}"; do
+        row_is "$student" "$student|8|8|"
+    done
+    row_is unpacked "unpacked|9|9|"
+    [[ "$(row rar)" == "rar|||"*rar* ]]
+    [[ "$(row broken-in-directory)" == "broken-in-directory|||lab.zip: not a zip file"* ]]
+}
+
+@test "many slow archives in one directory: its time is limited, and the other students have theirs" {
+    server class/ada 1
+    mkdir class/eve
+    python3 - <<'PY'
+import gzip
+with gzip.open("class/eve/0.tar.gz", "wb", 9) as file:  # a tar whose members never end, within the size limit
+    block = bytearray(512)
+    block[:1] = b"x"; block[124:136] = b"00000000000\0"; block[156:157] = b"0"; block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    file.write(bytes(block) * 19999)
+PY
+    for ((i = 1; i < 20; i++)); do cp class/eve/0.tar.gz class/eve/$i.tar.gz; done
+    sed -i 's/^MAX_SECONDS = .*/MAX_SECONDS = 2/' "$COURSE/grading/class/read-submissions.py"
+    grade_class class --labs 1
+    cp "$GRADING/class/read-submissions.py" "$COURSE/grading/class/"
+    row_is ada "ada|1|1|"
+    [[ "$(row eve)" == "eve|||reading it took more than 2 seconds" ]] || { cat results/grades.csv && false; }
+}
+
+@test "the latest attempt counts, and the output says so; --attempt best" {
+    "$MAKE" blackboard class lab01-blocking
+    grade_class class --labs 1
+    prints "2 students handed in more than once: the latest attempt counts"
+    [[ "$(row "Ada Lovelace")" == *"|1|1|lab01-blocking: attempt 2 of 2, 2026-11-20 10:00:00" ]]
+    [[ "$(row "Zoë Late")" == *"|20|20|lab01-blocking: attempt 2 of 2, 2026-11-23 09:30:00" ]]
+    grade_class class --labs 1 --attempt best
+    prints "the best attempt counts"
+    [[ "$(row "Ada Lovelace")" == *"|70|70|lab01-blocking: attempt 1 of 2, 2026-11-12 10:00:00" ]]
+    [[ "$(row "Zoë Late")" == *"|20|20|"* ]]
+    [ "$(jq .score results/Ada%20Lovelace/lab01.json)" -eq 70 ]
+    grade_class class --labs 1 --attempt worst
+    [ "$status" -eq 2 ]
+}
+
+@test "without --labs: those that somebody has handed in; only server.c needs --labs" {
+    server class/ada/lab01-blocking 1
+    server class/ben/lab02-fork 2
+    grade_class class
+    prints "2 students, 2 labs"
+    row_is ada "ada|1|||lab02-fork: not handed in"
+    rm -r class results
+    server class/ada 1
+    grade_class class
+    [ "$status" -eq 2 ]
+    prints "name the lab: --labs 1"
+}
+
+# ---- the roster ----------------------------------------------------------------------------------
+
+@test "--roster: names and ids, and who is absent, for each format; semicolons and a BOM" {
+    "$MAKE" roster . -
+    for format in moodle canvas blackboard gradescope github plain; do
+        "$MAKE" "$format" "$format" lab01-blocking
+        rm -rf results
+        grade_class "$format" --labs 1 --roster students.csv
+        [ "$status" -eq 0 ]
+        prints 'Absent: '
+        prints 'Grace Hopper'
+        row_is "Grace Hopper" "Grace Hopper|3013|ghopper@example.edu|A|||nothing handed in"
+        row_is "Conor O'Brien" "Conor O'Brien|3004|cobrien@example.edu|B|4|4|"
+        row_is "Søren Ångström" "Søren Ångström|3005|sangstroem@example.edu|A|5|5|"
+        row_is "박 서연" "박 서연|3008|spark@example.edu|B|8|8|"
+        [[ "$(row "'=cmd Evil")" == "'=cmd Evil|3010|"*"|10|10|" ]]
+        grep -q 'Grace Hopper' results/report.html
+        grep -q '3004' results/report.html
+        case $format in
+        moodle | canvas) # only a name, which two on the roster have
+            [ "$(grep -c 'several students on the roster have this name' results/grades.csv)" -eq 2 ]
+            [[ "$(row "김민준 (3002)")" == *"|||lab01-blocking: compare with 김민준 ("* ]]
+            [[ "$output" != *'Absent: "김'* ]]
+            ;;
+        *) [[ "$(row "김민준 (3002)")" == "김민준 (3002)|3002|"*"|2|2|" ]] ;;
+        esac
+    done
+}
+
+@test "Moodle's grading worksheet as the roster tells two of the same name apart" {
+    "$MAKE" moodle class lab01-blocking
+    printf '%s\n' 'Identifier,"Full name","Email address",Grade' 'Participant 1001,김민준,one@x.edu,' \
+        'Participant 1002,김민준,two@x.edu,' >worksheet.csv
+    grade_class class --labs 1 --roster worksheet.csv
+    [ "$(row "김민준 (one@x.edu)")" = "김민준 (one@x.edu)||one@x.edu||2|2|" ]
+    [ "$(row "김민준 (two@x.edu)")" = "김민준 (two@x.edu)||two@x.edu||3|3|" ]
+}
+
+@test "a roster that cannot be used: status 2, and the line" {
+    server class/ada 1
+    printf 'a,b\n1,2\n' >roster.csv
+    grade_class class --labs 1 --roster roster.csv
+    [ "$status" -eq 2 ]
+    prints "line 2: there is neither a name nor an id"
+    printf 'id,name\n1,Ada\n1,Ben\n' >roster.csv
+    grade_class class --labs 1 --roster roster.csv
+    [ "$status" -eq 2 ]
+    prints "line 3: the id 1 is also on line 2"
+    printf 'id,name\n1,Ad\xe9\n' >roster.csv
+    grade_class class --labs 1 --roster roster.csv
+    [ "$status" -eq 2 ]
+    prints "not UTF-8"
+    grade_class class --labs 1 --roster nowhere.csv
+    [ "$status" -eq 2 ]
+}
+
+# ---- week after week -----------------------------------------------------------------------------
+
+@test "another lab into the same results: the first keeps its column, its feedback and its file" {
+    "$MAKE" moodle one lab01-blocking
+    "$MAKE" moodle two lab02-fork 40
+    rm -r two/Ada*
+    grade_class one --labs 1
+    cp results/Zo%C3%AB%20Late/lab01.json before.json
+    grade_class two --labs 2
+    [ "$status" -eq 0 ]
+    row_is "Zoë Late" "Zoë Late|12|51|63|"
+    row_is "Ada Lovelace" "Ada Lovelace|1|||lab02-fork: not handed in"
+    cmp before.json results/Zo%C3%AB%20Late/lab01.json
+    grep -q '^12 of 100 points' results/Zo%C3%AB%20Late/feedback.md
+    grep -q '^51 of 100 points' results/Zo%C3%AB%20Late/feedback.md
+    [ -e results/gradebooks/moodle-worksheet-lab01-blocking.csv ]
+    # In any order, and without --labs: what is not handed in this time is not lost.
+    grade_class one --labs 1
+    row_is "Zoë Late" "Zoë Late|12|51|63|"
+}
+
+@test "the roster may come later: the student keeps the directory" {
+    "$MAKE" canvas one lab01-blocking
+    "$MAKE" canvas two lab02-fork 40
+    "$MAKE" roster . -
+    grade_class one --labs 1
+    grade_class two --labs 2 --roster students.csv
+    row_is "Ada Lovelace" "Ada Lovelace|3001|alovelace@example.edu|A|1|40|41|lab01-blocking: attempt 2 of 2; lab02-fork: attempt 2 of 2"
+    [ -e results/lovelaceada/lab02.json ]
+    [ ! -e results/Ada%20Lovelace ]
+}
+
+@test "results of an earlier version of this grader: their other labs are kept" {
+    server one/ada/lab01-blocking 1
+    server two/ada/lab02-fork 2
+    grade_class one
+    jq 'map(del(.identity, .platform, .name))' results/.class/submissions.json >old && mv old results/.class/submissions.json
+    grade_class two
+    row_is ada "ada|1|2|3|"
+}
+
+@test "absent in the first week, there in the second" {
+    printf 'id,name\n1,Ada\n2,Ben\n' >roster.csv
+    server class/Ada 1
+    grade_class class --labs 1 --roster roster.csv
+    row_is Ben "Ben|2|||||nothing handed in"
+    server class/Ben 2
+    grade_class class --labs 1 --roster roster.csv
+    row_is Ben "Ben|2|||2|2|"
+}
+
+@test "--regrade: only this student or this lab is graded again" {
+    server class/ada/lab01-blocking 1
+    server class/ada/lab02-fork 1
+    server class/ben/lab01-blocking 1
+    grade_class class
+    grade_class class
+    prints "3 servers, 3 already graded"
+    grade_class class --regrade ada/1
+    prints "3 servers, 2 already graded"
+    grade_class class --regrade ada
+    prints "3 servers, 1 already graded"
+    grade_class class --regrade ada/lab02 --regrade ben
+    prints "3 servers, 1 already graded"
+    grade_class class --regrade zoe
+    [ "$status" -eq 2 ]
+    prints "--regrade: there is no student 'zoe'"
+    grade_class class --labs 1 --regrade ada/2
+    [ "$status" -eq 2 ]
+    prints "there is no lab '2'"
+}
+
+@test "overrides.csv: marked in the sheet, the report and the feedback, kept when graded again, gone with its line" {
+    server class/ada 10
+    server class/ben 20
+    mkdir class/cleo
+    grade_class class --labs 1
+    printf 'student,lab,points,reason\nada,1,"80,5",was ill\ncleo,lab01,0,left\n' >results/overrides.csv
+    for again in '' '--regrade ada'; do
+        # shellcheck disable=SC2086 # an option and its argument
+        grade_class class --labs 1 $again
+        row_is ada "ada|80.5|80.5|lab01-blocking: changed to 80.5 points (graded: 10 points): was ill"
+        row_is ben "ben|20|20|"
+        row_is cleo "cleo|0|0|lab01-blocking: not handed in; changed to 0 points (graded: no points): left"
+    done
+    grep -q 'changed by the instructor: was ill' results/ada/feedback.md
+    grep -q 'changed to 80.5 points' results/report.html
+    [ "$(jq .score results/ada/lab01.json)" -eq 10 ]
+    server class2/ada/lab02-fork 30
+    grade_class class2 --labs 2
+    row_is ada "ada|80.5|30|110.5|lab01-blocking: changed to 80.5 points (graded: 10 points): was ill"
+    rm results/overrides.csv
+    grade_class class --labs 1
+    [[ "$(row ada)" == "ada|10|30|40|" ]]
+}
+
+@test "overrides.csv with a mistake: status 2 and the number of the line, before anything is graded" {
+    server class/ada 10
+    grade_class class --labs 1
+    bad() {
+        printf 'student,lab,points,reason\n%s\n%s\n' "ada,2,5,fine" "$1" >results/overrides.csv
+        grade_class class --labs 1
+        [ "$status" -eq 2 ]
+        prints "overrides.csv, line 3: $2"
+    }
+    bad "zoe,1,5,x" "there is no student 'zoe'"
+    bad "ada,9,5,x" "there is no lab '9'"
+    bad "ada,1,many,x" "'many' is not a number"
+    bad "ada,1,101,x" "'101' is not a number"
+    bad "ada,1,-1,x" "'-1' is not a number"
+    bad "ada,1,5," "there is no reason"
+    bad $'ada,1,5,x\nada,1,6,x' "" || [[ "$output" == *"line 4: there is a line"* ]]
+    printf 'name,lab\nada,1\n' >results/overrides.csv
+    grade_class class --labs 1
+    [ "$status" -eq 2 ]
+    prints "line 1: the column student is missing"
+}
+
+@test "--weights, and what is wrong with them" {
+    server class/ada/lab01-blocking 50
+    server class/ada/lab02-fork 20
+    grade_class class --weights 1=10,2=30
+    row_is ada "ada|50|20|11|"
+    for weights in 1=10 1=x,2=1 9=1 1; do
+        grade_class class --weights $weights
+        [ "$status" -eq 2 ]
+    done
+}
+
+@test "--late-per-day: days where the download records a time and --due is given; Canvas records none" {
+    "$MAKE" blackboard class lab01-blocking 40
+    grade_class class --labs 1 --due 1=2026-11-20 --late-per-day 10
+    # 2026-11-23 09:30 is three days after the end of 2026-11-20, begun days counted.
+    [[ "$(row "Zoë Late")" == *"|14|14|"*"late by 3 days, 10% deducted for each (graded: 20 points)"* ]] || { cat results/grades.csv && false; }
+    [[ "$(row "Jürgen Groß")" == *"|45|45|" ]]
+    rm -r class results
+    "$MAKE" canvas class lab01-blocking
+    grade_class class --labs 1 --late-per-day 10
+    [[ "$(row "latezoë")" == *"|12|12|lab01-blocking: late; the download does not record by how many days"* ]]
+    rm -r class results
+    "$MAKE" moodle class lab01-blocking
+    grade_class class --labs 1 --late-per-day 10
+    prints "this download does not record when"
+    for wrong in '--late-per-day 101' '--late-per-day x' '--due 1=soon' '--due 9=2026-11-20'; do
+        # shellcheck disable=SC2086 # an option and its argument
+        grade_class class --labs 1 $wrong
+        [ "$status" -eq 2 ]
+    done
+}
+
+@test "an empty cell leaves the total empty: also where the grader failed" {
+    server class/ada/lab01-blocking 1
+    server class/ben/lab01-blocking ""
+    server class/ben/lab02-fork 5
+    grade_class class
+    [ "$status" -eq 3 ]
+    row_is ada "ada|1|||lab02-fork: not handed in"
+    [[ "$(row ben)" == "ben||5||lab01-blocking: the grader failed"* ]]
+}
+
+# ---- gradebooks ----------------------------------------------------------------------------------
+
+@test "Moodle: a worksheet by participant, a zip that can be uploaded back, moodle.csv by mail" {
+    "$MAKE" moodle class lab01-blocking
+    "$MAKE" roster . -
+    grade_class class --labs 1 --roster students.csv
+    python3 - <<'PY'
+import csv, re, zipfile
+rows = list(csv.DictReader(open("results/gradebooks/moodle-worksheet-lab01-blocking.csv", encoding="utf-8-sig", newline="")))
+assert len(rows) == 12 and {"Identifier", "Grade", "Last modified (grade)"} <= rows[0].keys(), rows
+assert [r["Grade"] for r in rows if r["Identifier"] == "Participant 1002"] == ["3"], rows
+names = zipfile.ZipFile("results/gradebooks/moodle-feedback-lab01-blocking.zip").namelist()
+assert len(names) == 12, names
+for name in names:  # as Moodle's importer splits them
+    part = name.split("/")[0].split("_", 4)
+    assert part[1].isdigit() and part[2:4] == ["assignsubmission", "file"] and name.endswith("/feedback-lab01.md"), name
+assert "김민준_1001_assignsubmission_file_/feedback-lab01.md" in names, names
+by_mail = {r["Email address"]: r["lab01-blocking"] for r in csv.DictReader(open("results/gradebooks/moodle.csv", encoding="utf-8-sig"))}
+assert by_mail["cobrien@example.edu"] == "4" and by_mail["ghopper@example.edu"] == "", by_mail
+PY
+    "$MAKE" moodle-flat flat lab01-blocking
+    rm -r results
+    grade_class flat --labs 1
+    python3 -c 'import zipfile
+names = zipfile.ZipFile("results/gradebooks/moodle-feedback-lab01-blocking.zip").namelist()
+assert "Ada Lovelace_1000_assignsubmission_file_feedback-lab01.md" in names, names'
+}
+
+@test "Canvas: students by ID, points possible, feedback by the numbers of user and file" {
+    "$MAKE" canvas class lab01-blocking
+    grade_class class --labs 1
+    python3 - <<'PY'
+import csv, re, zipfile
+rows = list(csv.reader(open("results/gradebooks/canvas.csv", encoding="utf-8-sig", newline="")))
+assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "lab01-blocking"], rows[0]
+assert rows[1][0].strip() == "Points Possible" and rows[1][5] == "100"
+assert ["503", "4"] in [[r[1], r[5]] for r in rows], rows
+names = zipfile.ZipFile("results/gradebooks/canvas-feedback-lab01-blocking.zip").namelist()
+assert len(names) == 12
+for name in names:  # as Canvas finds them: the first two numbers between underscores
+    numbers = [part for part in name.split("_") if part.isdigit()]
+    assert 500 <= int(numbers[0]) < 512 and int(numbers[1]) > 70000, name
+PY
+}
+
+@test "students called like our own files do not replace them" {
+    for student in gradebooks overrides.csv=x grades.csv=x =1+1; do
+        server "class/$student" 3
+    done
+    mkdir names && mv class names/class && cd names
+    server "class/Gradebooks_1_assignsubmission_file_" 4
+    server "class/gradebooks_2_assignsubmission_file_" 5
+    grade_class class --labs 1
+    [ "$status" -eq 0 ]
+    [ -f results/grades.csv ] && [ -d results/gradebooks ] && [ ! -e results/gradebooks/lab01.json ]
+    [ "$(find results -name lab01.json | wc -l)" -eq 6 ]
+}
+
+@test "Excel: a BOM, Korean intact, no formulas in any CSV" {
+    "$MAKE" canvas class lab01-blocking
+    "$MAKE" roster . -
+    sed -i '2s/.*/3001;Ada Lovelace;"=HYPERLINK(1)";@group\r/' students.csv
+    grade_class class --labs 1 --roster students.csv
+    for file in results/grades.csv results/gradebooks/*.csv; do
+        [ "$(head -c 3 "$file" | od -An -tx1 | tr -d ' ')" = efbbbf ]
+        python3 - "$file" <<'PY'
+import csv, sys
+text = open(sys.argv[1], encoding="utf-8-sig", newline="")
+for row in csv.reader(text):
+    for cell in row:
+        assert not cell.lstrip().startswith(tuple("=+-@")) or cell == "-", (sys.argv[1], row)
+PY
+    done
+    grep -q 'Conor O' results/grades.csv
+    grep -q 박 results/gradebooks/canvas.csv
+}
