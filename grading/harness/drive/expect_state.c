@@ -26,6 +26,8 @@ void wait_asleep(struct server *s)
             break;
     if (has_ended(s))
         fail_check(s, "the server still running", "%s", the_server_ended(s));
+    if (all_asleep(s))
+        note_asleep(s);
     process_pending();
 }
 
@@ -127,7 +129,7 @@ void expect_waiting_in(struct server *s, const char *call)
 {
     struct wait w = begin_wait(s);
     char expected[100];
-    while (!all_waiting_in(s, call))
+    for (; !all_waiting_in(s, call); is_spinning(&w)) /* if it is, the wait is over sooner */
         if (!continue_wait(&w)) {
             snprintf(expected, sizeof expected, "the server waiting in %s, and nowhere else", call);
             if (has_ended(s))

@@ -11,6 +11,9 @@
  * the kernel may still deliver something that is queued; a loop that spins never pauses. */
 static const double STRETCH_SECONDS = 0.2, MAX_SECONDS = 4, MAX_SECONDS_WHEN_HELD = 0.7;
 
+/* A server that has used so much CPU time meanwhile will not pause. */
+enum { MAX_CPU_NANOSECONDS = 1000 * 1000 * 1000 };
+
 /* In a stretch. Retrying ten times a second is waiting, not spinning. */
 enum { MAX_WAKEUPS = 1, MAX_RETRIES = 5 };
 
@@ -37,7 +40,7 @@ static const char *find_activity(struct server *s, uint64_t echo, uint64_t max_w
         /* When a process or a thread has ended, what it used is no longer in the sum. */
         all_used += used < UINT64_MAX / 2 ? used : 0;
         all_runs += runs < UINT64_MAX / 2 ? runs : 0;
-        if (start - begin > most) {
+        if (start - begin > most || all_used > MAX_CPU_NANOSECONDS) {
             snprintf(text, sizeof text,
                      "it is not idle: in %.1f s it woke %llu times and used %.2f ms of CPU time",
                      start - begin, (unsigned long long)all_runs, (double)all_used / 1e6);

@@ -13,6 +13,11 @@ static const double HELD_ASLEEP_SECONDS = 0.4, MAX_SECONDS = 20, VALGRIND_FACTOR
 /* A server that has used so much CPU time without doing what was asked is spinning. */
 static const double MAX_CPU_SECONDS = 3;
 enum { SPINNING_NANOSECONDS = 500 * 1000 * 1000 };
+/* The same for a server that spun in an earlier wait, and has not been seen asleep since. */
+static const double MAX_CPU_SECONDS_IF_KNOWN = 1;
+enum { SPINNING_NANOSECONDS_IF_KNOWN = 20 * 1000 * 1000 };
+
+static const struct server *known_to_spin;
 
 /* An inspection costs a walk through /proc. */
 static const double INSPECTION_SECONDS = 0.05;
@@ -57,16 +62,19 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
     uint64_t cpu = read_cpu_time(pid);
     if (w->cpu_at_start == UINT64_MAX)
         w->cpu_at_start = cpu;
+    double most = known_to_spin == w->server ? MAX_CPU_SECONDS_IF_KNOWN : MAX_CPU_SECONDS;
     double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
     /* On a busy machine a server that spins gets little CPU time. */
-    if (used > MAX_CPU_SECONDS * factor || (late && is_spinning(w) && !all_tasks_asleep(pid))) {
+    if (used > most * factor || (late && is_spinning(w) && !all_tasks_asleep(pid))) {
         note_failure(SPINNING);
         GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
     } else if (served || cpu != w->cpu || !all_tasks_asleep(pid)) {
         w->cpu = cpu;
         w->quiet_since = time;
-    } else if (time - w->quiet_since > w->asleep_seconds * factor) {
-        GIVE_UP(w, "the server had been asleep for %g seconds", w->asleep_seconds * factor);
+    } else {
+        note_asleep(w->server);
+        if (time - w->quiet_since > w->asleep_seconds * factor)
+            GIVE_UP(w, "the server had been asleep for %g seconds", w->asleep_seconds * factor);
     }
 }
 
@@ -90,6 +98,17 @@ bool continue_wait(struct wait *w)
 
 bool is_spinning(const struct wait *w)
 {
-    return w->cpu_at_start != UINT64_MAX &&
-           read_cpu_time(w->server->pid) > w->cpu_at_start + SPINNING_NANOSECONDS;
+    uint64_t most =
+        known_to_spin == w->server ? SPINNING_NANOSECONDS_IF_KNOWN : SPINNING_NANOSECONDS;
+    if (w->cpu_at_start == UINT64_MAX || read_cpu_time(w->server->pid) <= w->cpu_at_start + most)
+        return false;
+    if (!under_valgrind(w->server))
+        known_to_spin = w->server;
+    return true;
+}
+
+void note_asleep(const struct server *s)
+{
+    if (known_to_spin == s)
+        known_to_spin = NULL;
 }

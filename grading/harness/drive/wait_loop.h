@@ -3,7 +3,7 @@
  * and gives up when
  *  - the server has ended, or
  *  - every thread of the server has been blocked, without using CPU time, for two seconds, or
- *  - the server has used three seconds of CPU time, or
+ *  - the server has used three seconds of CPU time, or one if it is known to spin, or
  *  - twenty seconds have passed (each is five times longer under valgrind).
  */
 #ifndef DRIVE_WAIT_LOOP_H
@@ -23,8 +23,10 @@ struct wait {
 struct wait begin_wait(struct server *s);
 /* Serves everything for some milliseconds. False when it is time to give up. */
 bool continue_wait(struct wait *w);
-/* The server has used half a second of CPU time since the beginning: it will not sleep. */
+/* The server has used half a second of CPU time since the beginning: it will not sleep. From then
+ * on it is known to spin: in later waits much less is enough, until it is seen asleep. */
 bool is_spinning(const struct wait *w);
+void note_asleep(const struct server *s);
 
 /* A server abandons a call to a backend after one second. So while calls are held, a server that
  * sleeps is given 0.4 seconds instead of two. */
