@@ -34,7 +34,7 @@ def disassemble_switch():
     code, after = [], None
     with gdb.with_parameter("disassembly-flavor", "att"):
         for instruction in gdb.selected_frame().architecture().disassemble(start, count=200):
-            text = re.sub(r"\s*(#|//|<).*", "", re.sub(r"\s+", " ", instruction["asm"].strip()))
+            text = re.sub(r"\s+(# |//|<).*", "", re.sub(r"\s+", " ", instruction["asm"].strip()))
             code.append(text)
             if re.fullmatch(r"mov \(?%r\w+\)?,%rsp|mov sp, x\d+", text):
                 after = len(code)
@@ -50,12 +50,13 @@ class Switch:
 
     def __init__(self):
         self.code = disassemble_switch()
+        self.is_aarch64 = gdb.selected_frame().architecture().name() == "aarch64"
 
     def registers(self, sp):
         """The registers as they will be when switch_context has returned."""
         self.sp, self.loaded = sp, {}
         for text in self.code:
-            if not (self.step_x86(text) or self.step_aarch64(text)):
+            if not (self.step_aarch64(text) if self.is_aarch64 else self.step_x86(text)):
                 raise Unexpected(f"its switch_context has an instruction that this command does not know: {text}")
         return self.loaded
 
@@ -79,11 +80,11 @@ class Switch:
         return True
 
     def step_aarch64(self, text):
-        if found := re.fullmatch(r"ld[rp] ([xd]\d+)(?:, ([xd]\d+))?, \[sp(?:, #(\d+))?\](?:, #(\d+))?", text):
+        if found := re.fullmatch(r"ld[rp] ([xd]\d+)(?:, ([xd]\d+))?, \[sp(?:, #(\w+))?\](?:, #(\w+))?", text):
             for i, name in enumerate(filter(None, (found[1], found[2]))):
                 if name.startswith("x"):
-                    self.loaded[name] = self.word(self.sp + int(found[3] or 0) + 8 * i)
-            self.sp += int(found[4] or 0)
+                    self.loaded[name] = self.word(self.sp + int(found[3] or "0", 0) + 8 * i)
+            self.sp += int(found[4] or "0", 0)
         elif found := re.fullmatch(r"add sp, sp, #(\w+)", text):
             self.sp += int(found[1], 0)
         elif found := re.fullmatch(r"(?:ret|br)(?: (x\d+))?", text):
@@ -115,7 +116,8 @@ class Unwinder(gdb.unwinder.Unwinder):
         word = gdb.lookup_type("unsigned long")
         sp = self.registers["rsp" if "rsp" in self.registers else "sp"]
         # Below the coroutine's frames: gdb rejects a caller that is not above its callee.
-        info = pending_frame.create_unwind_info(FrameId(gdb.Value(sp - 64).cast(word), pending_frame.read_register("pc")))
+        frame_id = FrameId(gdb.Value(sp - 64).cast(word), pending_frame.read_register("pc"))
+        info = pending_frame.create_unwind_info(frame_id)
         for name, value in self.registers.items():
             info.add_saved_register(name, gdb.Value(value).cast(word))
         return info

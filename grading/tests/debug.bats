@@ -356,9 +356,8 @@ one_clear_line() {
 
 @test "coroutines: one clear line when there are none, or when they are not those of the starter" {
     debug lab01
-    one_clear_line_before_run='The server is not running\.'
     say coroutines
-    expect "$one_clear_line_before_run"
+    expect 'The server is not running\.'
     run_server
     interrupt
     one_clear_line 'The coroutines of this server cannot be listed: it has no function switch_context\.'

@@ -75,8 +75,9 @@ def without_extension(name):
     return name
 
 
-def not_a_student(name):
-    return is_junk(name) or name.lower().endswith(NO_STUDENTS)
+def not_a_student(root, name):
+    """A directory is a student even if it is called grades.csv."""
+    return is_junk(name) or name.lower().endswith(NO_STUDENTS) and not os.path.isdir(os.path.join(root, name))
 
 
 # ---- Moodle ----------------------------------------------------------------------------------
@@ -242,7 +243,7 @@ def read_gradescope(names, root):
     for name in names:
         if name == METADATA:
             continue
-        if not_a_student(name):
+        if not_a_student(root, name):
             others.append(name)
             continue
         about = metadata.get(without_extension(name)) or metadata.get(name) or {}
@@ -328,7 +329,7 @@ def recognize(root, names):
     """The format that the names have, or "plain"."""
     if METADATA in names:
         return "gradescope"
-    candidates = [name for name in names if not not_a_student(name)]
+    candidates = [name for name in names if not not_a_student(root, name)]
     for name, pattern in (("moodle", MOODLE), ("blackboard", BLACKBOARD), ("canvas", CANVAS)):
         if 2 * sum(bool(pattern.fullmatch(c)) for c in candidates) > len(candidates):
             return name
@@ -340,7 +341,7 @@ def recognize(root, names):
 
 def the_only_directory(root, names):
     """A download may be a directory in the directory where it was unpacked."""
-    candidates = [name for name in names if not not_a_student(name)]
+    candidates = [name for name in names if not not_a_student(root, name)]
     path = os.path.join(root, candidates[0]) if len(candidates) == 1 else None
     return path if path and os.path.isdir(path) and not os.path.islink(path) and not is_clone(root, candidates[0]) else None
 
@@ -354,7 +355,7 @@ def read_names(root, forced, labs):
         inner_names = sorted(os.listdir(inner))
         inner_kind = forced or recognize(inner, inner_names)
         if inner_kind != "plain":
-            around = [name for name in names if not_a_student(name)]
+            around = [name for name in names if not_a_student(root, name)]
             kind, root, names = inner_kind, inner, inner_names
     if kind == "moodle":
         students, others = read_moodle(names)
@@ -374,6 +375,6 @@ def read_names(root, forced, labs):
         for read in (read_moodle, lambda rest: read_blackboard(rest, root), read_late):
             more, others = read(others)
             students += more
-    ignored = around + [name for name in others if not_a_student(name)]
-    students += read_plain([name for name in others if not not_a_student(name)])
+    ignored = around + [name for name in others if not_a_student(root, name)]
+    students += read_plain([name for name in others if not not_a_student(root, name)])
     return kind, root, students, ignored
