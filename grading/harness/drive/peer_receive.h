@@ -18,8 +18,8 @@ void send_and_receive(struct peer *p, const char *text, int times);
 void receive_eof(struct peer *p);          /* FIN and nothing before it; a reset is a failure */
 void receive_eof_or_reset(struct peer *p); /* FIN or RST, and nothing before it */
 
-/* The client that one of these waits for, or NULL: for the evidence. A check that waits for bytes in
- * a loop of its own sets it. */
+/* The client that one of these waits for, or NULL: for the evidence. A check that waits for bytes
+ * in a loop of its own sets it. */
 const struct peer *receiving_peer(void);
 void set_receiving_peer(const struct peer *p);
 /* Has it received what it should not? Otherwise something is missing. */
