@@ -1,0 +1,241 @@
+# Week after week into the same results, changed points, gradebooks; graded by the same stand-in as downloads.bats.
+# shellcheck shell=bash
+
+load downloads/common.bash
+
+# ---- week after week -----------------------------------------------------------------------------
+
+@test "another lab into the same results: the first keeps its column, its feedback and its file" {
+    "$MAKE" moodle one lab01-blocking
+    "$MAKE" moodle two lab02-fork 40
+    rm -r two/Ada*
+    grade_class one --labs 1
+    cp results/Zo%C3%AB%20Late/lab01.json before.json
+    grade_class two --labs 2
+    [ "$status" -eq 0 ]
+    row_is "Zoë Late" "Zoë Late|12|51|63|"
+    row_is "Ada Lovelace" "Ada Lovelace|1|||lab02-fork: not handed in"
+    cmp before.json results/Zo%C3%AB%20Late/lab01.json
+    grep -q '^12 of 100 points' results/Zo%C3%AB%20Late/feedback.md
+    grep -q '^51 of 100 points' results/Zo%C3%AB%20Late/feedback.md
+    [ -e results/gradebooks/moodle-worksheet-lab01-blocking.csv ]
+    # In any order, and without --labs: what is not handed in this time is not lost.
+    grade_class one --labs 1
+    row_is "Zoë Late" "Zoë Late|12|51|63|"
+}
+
+@test "the roster may come later: the student keeps the directory" {
+    "$MAKE" canvas one lab01-blocking
+    "$MAKE" canvas two lab02-fork 40
+    "$MAKE" roster . -
+    grade_class one --labs 1
+    grade_class two --labs 2 --roster students.csv
+    row_is "Ada Lovelace" "Ada Lovelace|3001|alovelace@example.edu|A|1|40|41|lab01-blocking: attempt 2 of 2; lab02-fork: attempt 2 of 2"
+    [ -e results/lovelaceada/lab02.json ]
+    [ ! -e results/Ada%20Lovelace ]
+}
+
+@test "results of an earlier version of this grader: their other labs are kept" {
+    server one/ada/lab01-blocking 1
+    server two/ada/lab02-fork 2
+    grade_class one
+    jq 'map(del(.identity, .platform, .name))' results/.class/submissions.json >old && mv old results/.class/submissions.json
+    grade_class two
+    row_is ada "ada|1|2|3|"
+}
+
+@test "absent in the first week, there in the second" {
+    printf 'id,name\n1,Ada\n2,Ben\n' >roster.csv
+    server class/Ada 1
+    grade_class class --labs 1 --roster roster.csv
+    row_is Ben "Ben|2|||||nothing handed in"
+    server class/Ben 2
+    grade_class class --labs 1 --roster roster.csv
+    row_is Ben "Ben|2|||2|2|"
+}
+
+@test "--regrade: only this student or this lab is graded again" {
+    server class/ada/lab01-blocking 1
+    server class/ada/lab02-fork 1
+    server class/ben/lab01-blocking 1
+    grade_class class
+    grade_class class
+    prints "3 servers, 3 already graded"
+    grade_class class --regrade ada/1
+    prints "3 servers, 2 already graded"
+    grade_class class --regrade ada
+    prints "3 servers, 1 already graded"
+    grade_class class --regrade ada/lab02 --regrade ben
+    prints "3 servers, 1 already graded"
+    grade_class class --regrade zoe
+    [ "$status" -eq 2 ]
+    prints "--regrade: there is no student 'zoe'"
+    grade_class class --labs 1 --regrade ada/2
+    [ "$status" -eq 2 ]
+    prints "there is no lab '2'"
+}
+
+@test "overrides.csv: marked in the sheet, the report and the feedback, kept when graded again, gone with its line" {
+    server class/ada 10
+    server class/ben 20
+    mkdir class/cleo
+    grade_class class --labs 1
+    printf 'student,lab,points,reason\nada,1,"80,5",was ill\ncleo,lab01,0,left\n' >results/overrides.csv
+    for again in '' '--regrade ada'; do
+        # shellcheck disable=SC2086 # an option and its argument
+        grade_class class --labs 1 $again
+        row_is ada "ada|80.5|80.5|lab01-blocking: changed to 80.5 points (graded: 10 points): was ill"
+        row_is ben "ben|20|20|"
+        row_is cleo "cleo|0|0|lab01-blocking: not handed in; changed to 0 points (graded: no points): left"
+    done
+    grep -q 'changed by the instructor: was ill' results/ada/feedback.md
+    grep -q 'changed to 80.5 points' results/report.html
+    [ "$(jq .score results/ada/lab01.json)" -eq 10 ]
+    server class2/ada/lab02-fork 30
+    grade_class class2 --labs 2
+    row_is ada "ada|80.5|30|110.5|lab01-blocking: changed to 80.5 points (graded: 10 points): was ill"
+    rm results/overrides.csv
+    grade_class class --labs 1
+    [[ "$(row ada)" == "ada|10|30|40|" ]]
+}
+
+@test "overrides.csv with a mistake: status 2 and the number of the line, before anything is graded" {
+    server class/ada 10
+    grade_class class --labs 1
+    bad() {
+        printf 'student,lab,points,reason\n%s\n%s\n' "ada,2,5,fine" "$1" >results/overrides.csv
+        grade_class class --labs 1
+        [ "$status" -eq 2 ]
+        prints "overrides.csv, line 3: $2"
+    }
+    bad "zoe,1,5,x" "there is no student 'zoe'"
+    bad "ada,9,5,x" "there is no lab '9'"
+    bad "ada,1,many,x" "'many' is not a number"
+    bad "ada,1,101,x" "'101' is not a number"
+    bad "ada,1,-1,x" "'-1' is not a number"
+    bad "ada,1,5," "there is no reason"
+    bad $'ada,1,5,x\nada,1,6,x' "" || [[ "$output" == *"line 4: there is a line"* ]]
+    printf 'name,lab\nada,1\n' >results/overrides.csv
+    grade_class class --labs 1
+    [ "$status" -eq 2 ]
+    prints "line 1: the column student is missing"
+}
+
+@test "--weights, and what is wrong with them" {
+    server class/ada/lab01-blocking 50
+    server class/ada/lab02-fork 20
+    grade_class class --weights 1=10,2=30
+    row_is ada "ada|50|20|11|"
+    for weights in 1=10 1=x,2=1 9=1 1; do
+        grade_class class --weights $weights
+        [ "$status" -eq 2 ]
+    done
+}
+
+@test "--late-per-day: days where the download records a time and --due is given; Canvas records none" {
+    "$MAKE" blackboard class lab01-blocking 40
+    grade_class class --labs 1 --due 1=2026-11-20 --late-per-day 10
+    # 2026-11-23 09:30 is three days after the end of 2026-11-20, begun days counted.
+    [[ "$(row "Zoë Late")" == *"|14|14|"*"late by 3 days, 10% deducted for each (graded: 20 points)"* ]] || { cat results/grades.csv && false; }
+    [[ "$(row "Jürgen Groß")" == *"|45|45|" ]]
+    rm -r class results
+    "$MAKE" canvas class lab01-blocking
+    grade_class class --labs 1 --late-per-day 10
+    [[ "$(row "latezoë")" == *"|12|12|lab01-blocking: late; the download does not record by how many days"* ]]
+    rm -r class results
+    "$MAKE" moodle class lab01-blocking
+    grade_class class --labs 1 --late-per-day 10
+    prints "this download does not record when"
+    for wrong in '--late-per-day 101' '--late-per-day x' '--due 1=soon' '--due 9=2026-11-20'; do
+        # shellcheck disable=SC2086 # an option and its argument
+        grade_class class --labs 1 $wrong
+        [ "$status" -eq 2 ]
+    done
+}
+
+@test "an empty cell leaves the total empty: also where the grader failed" {
+    server class/ada/lab01-blocking 1
+    server class/ben/lab01-blocking ""
+    server class/ben/lab02-fork 5
+    grade_class class
+    [ "$status" -eq 3 ]
+    row_is ada "ada|1|||lab02-fork: not handed in"
+    [[ "$(row ben)" == "ben||5||lab01-blocking: the grader failed"* ]]
+}
+
+# ---- gradebooks ----------------------------------------------------------------------------------
+
+@test "Moodle: a worksheet by participant, a zip that can be uploaded back, moodle.csv by mail" {
+    "$MAKE" moodle class lab01-blocking
+    "$MAKE" roster . -
+    grade_class class --labs 1 --roster students.csv
+    python3 - <<'PY'
+import csv, re, zipfile
+rows = list(csv.DictReader(open("results/gradebooks/moodle-worksheet-lab01-blocking.csv", encoding="utf-8-sig", newline="")))
+assert len(rows) == 12 and {"Identifier", "Grade", "Last modified (grade)"} <= rows[0].keys(), rows
+assert [r["Grade"] for r in rows if r["Identifier"] == "Participant 1002"] == ["3"], rows
+names = zipfile.ZipFile("results/gradebooks/moodle-feedback-lab01-blocking.zip").namelist()
+assert len(names) == 12, names
+for name in names:  # as Moodle's importer splits them
+    part = name.split("/")[0].split("_", 4)
+    assert part[1].isdigit() and part[2:4] == ["assignsubmission", "file"] and name.endswith("/feedback-lab01.md"), name
+assert "김민준_1001_assignsubmission_file_/feedback-lab01.md" in names, names
+by_mail = {r["Email address"]: r["lab01-blocking"] for r in csv.DictReader(open("results/gradebooks/moodle.csv", encoding="utf-8-sig"))}
+assert by_mail["cobrien@example.edu"] == "4" and by_mail["ghopper@example.edu"] == "", by_mail
+PY
+    "$MAKE" moodle-flat flat lab01-blocking
+    rm -r results
+    grade_class flat --labs 1
+    python3 -c 'import zipfile
+names = zipfile.ZipFile("results/gradebooks/moodle-feedback-lab01-blocking.zip").namelist()
+assert "Ada Lovelace_1000_assignsubmission_file_feedback-lab01.md" in names, names'
+}
+
+@test "Canvas: students by ID, points possible, feedback by the numbers of user and file" {
+    "$MAKE" canvas class lab01-blocking
+    grade_class class --labs 1
+    python3 - <<'PY'
+import csv, re, zipfile
+rows = list(csv.reader(open("results/gradebooks/canvas.csv", encoding="utf-8-sig", newline="")))
+assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "lab01-blocking"], rows[0]
+assert rows[1][0].strip() == "Points Possible" and rows[1][5] == "100"
+assert ["503", "4"] in [[r[1], r[5]] for r in rows], rows
+names = zipfile.ZipFile("results/gradebooks/canvas-feedback-lab01-blocking.zip").namelist()
+assert len(names) == 12
+for name in names:  # as Canvas finds them: the first two numbers between underscores
+    numbers = [part for part in name.split("_") if part.isdigit()]
+    assert 500 <= int(numbers[0]) < 512 and int(numbers[1]) > 70000, name
+PY
+}
+
+@test "students called like our own files do not replace them" {
+    for student in gradebooks overrides.csv grades.csv notes.txt =1+1; do
+        server "class/$student" 3
+    done
+    mkdir names && mv class names/class && cd names
+    server "class/Gradebooks_1_assignsubmission_file_" 4
+    server "class/gradebooks_2_assignsubmission_file_" 5
+    grade_class class --labs 1
+    [ "$status" -eq 0 ]
+    [ -f results/grades.csv ] && [ -d results/gradebooks ] && [ ! -e results/gradebooks/lab01.json ]
+    [ "$(find results -name lab01.json | wc -l)" -eq 7 ]
+}
+
+@test "Excel: a BOM, Korean intact, no formulas in any CSV" {
+    "$MAKE" canvas class lab01-blocking
+    "$MAKE" roster . -
+    sed -i '2s/.*/3001;Ada Lovelace;"=HYPERLINK(1)";@group\r/' students.csv
+    grade_class class --labs 1 --roster students.csv
+    for file in results/grades.csv results/gradebooks/*.csv; do
+        [ "$(head -c 3 "$file" | od -An -tx1 | tr -d ' ')" = efbbbf ]
+        python3 - "$file" <<'PY'
+import csv, sys
+text = open(sys.argv[1], encoding="utf-8-sig", newline="")
+for row in csv.reader(text):
+    for cell in row:
+        assert not cell.lstrip().startswith(tuple("=+-@")) or cell == "-", (sys.argv[1], row)
+PY
+    done
+    grep -q 'Conor O' results/grades.csv
+    grep -q 박 results/gradebooks/canvas.csv
+}
