@@ -71,7 +71,7 @@ as_ordinary_user() {
 }
 
 @test "1,024 descriptors: descriptor_limit of lab 5 is an error, and what needs it is skipped" {
-    grade_limited prlimit --nofile=1024:1024 -- 5 flat_cost
+    grade_limited prlimit --nofile=1024:1024 -- 5 descriptor_limit flat_cost
     [ "$status" -eq 3 ]
     has_error descriptor_limit "this machine allows 1,024 descriptors"
     jq -e 'any(.[].checks[]; .name == "flat_cost" and .status == "skipped")' grade.json
