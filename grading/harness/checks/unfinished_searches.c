@@ -109,6 +109,8 @@ static void expect_idle_after_leaving(struct server *s, uint64_t echo)
  * closes the client. */
 static void leave_in_the_batch_of_the_result(void)
 {
+    if (!workers_block)
+        return;
     set_hint("The result and the client's reset were in one batch of events. Handling the first "
              "closed the client, and the second still points to it: free clients only after the "
              "batch.",
@@ -132,8 +134,16 @@ static void leave_in_the_batch_of_the_result(void)
     set_hint(NULL, NULL);
 }
 
+static void leave_under_memcheck(void)
+{
+    struct server *s = start_server(.backends = true, .tool = MEMCHECK);
+    leave_in_all_ways(s);
+    expect_clean_memory(s);
+}
+
 DEFINE_SHARED_CHECK(
     client_leaves_early, .needs = "memory in_order backend_down",
+    .parts = {leave_under_memcheck, leave_in_the_batch_of_the_result},
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
             "another client by then.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [EXTRA_BYTES] = OWN_HINT},
@@ -153,12 +163,6 @@ DEFINE_SHARED_CHECK(
     leave_in_all_ways(s);
     expect_descriptors(s, before, "all clients that searched have left");
     expect_closed_once(s);
-
-    s = start_server(.backends = true, .tool = MEMCHECK);
-    leave_in_all_ways(s);
-    expect_clean_memory(s);
-    if (workers_block)
-        leave_in_the_batch_of_the_result();
 }
 
 enum { SEARCHERS = 6 };
@@ -182,18 +186,13 @@ static void stop_with_held_searches(enum backend b)
                    quoted(e.out, strlen(e.out), 0));
 }
 
-DEFINE_SHARED_CHECK(
-    stop_in_flight, .needs = "client_leaves_early backend_hangs",
-    .hint = "A search in flight may be cancelled or completed when the signal arrives, but every "
-            "descriptor must be closed, all memory freed, every thread joined.",
-    .by_hand =
-        "make backends DELAY=900     # second terminal:\n"
-        "make run TOOL='valgrind --leak-check=full --track-fds=yes'   # third terminal:\n"
-        "for i in 1 2 3 4 5 6; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
-        "# then Ctrl-C in the second terminal")
+static void stop_during_last_call(void)
 {
-    stop_with_held_searches(USER);
     stop_with_held_searches(STOCK);
+}
+
+static void stop_under_memcheck(void)
+{
     struct server *s = start_server(.backends = true, .tool = MEMCHECK);
     set_backend(QUERY, HOLDS);
     wait_asleep(s);
@@ -204,4 +203,18 @@ DEFINE_SHARED_CHECK(
     wait_for_calls(s, QUERY, 1);
     expect_clean_memory(s);
     expect_all_freed(s);
+}
+
+DEFINE_SHARED_CHECK(
+    stop_in_flight, .needs = "client_leaves_early backend_hangs",
+    .parts = {stop_during_last_call, stop_under_memcheck},
+    .hint = "A search in flight may be cancelled or completed when the signal arrives, but every "
+            "descriptor must be closed, all memory freed, every thread joined.",
+    .by_hand =
+        "make backends DELAY=900     # second terminal:\n"
+        "make run TOOL='valgrind --leak-check=full --track-fds=yes'   # third terminal:\n"
+        "for i in 1 2 3 4 5 6; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
+        "# then Ctrl-C in the second terminal")
+{
+    stop_with_held_searches(USER);
 }
