@@ -31,7 +31,6 @@ struct server {
     int signal_sent;                    /* by stop_server(), or 0 */
     struct signals signals_before_stop; /* of its first thread, just before that */
     bool ended;
-    bool ending_told; /* by the_server_ended() */
     int status;
     struct server *previous;
 };
@@ -49,7 +48,7 @@ const char *standard_error_of(struct server *s);
 
 bool has_ended(struct server *s); /* reaps it, if so */
 /* The same, after a connection was closed that should be open: that may be the first sign that the
- * server ends. If it does, waits until it has. */
+ * server ends. Waits until it has, or is asleep, or has used too much CPU time for that. */
 bool has_ended_or_ends(struct server *s);
 /* "the server ended: exit status 1"; that is what the check fails with. */
 const char *the_server_ended(struct server *s);

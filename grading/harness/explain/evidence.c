@@ -218,7 +218,8 @@ static void add_ending_line(struct server *s)
     int signal = 0;
     const char *place = place_of_crash(s, 0, &signal);
     bool known = *place != '\0' && WIFSIGNALED(s->status) && WTERMSIG(s->status) == signal;
-    if (known || !s->ending_told)
+    bool told_already = strstr(report->received, "the server ended: ") != NULL;
+    if (known || !told_already)
         evidence("the server has ended: %s%s%s", describe_ending(s), known ? " in " : "",
                  known ? place : "");
 }
@@ -238,8 +239,6 @@ void add_thread_evidence(struct server *s)
 {
     add_spin_lines(s);
     /* If the server is about to end, how it ended is the better evidence. */
-    for (double start = now(); now() - start < 0.3 && !has_ended(s) && !all_tasks_asleep(s->pid);)
-        usleep(5000);
     if (has_ended_or_ends(s)) {
         add_ending_line(s);
     } else {
