@@ -81,6 +81,26 @@ static void become_subreaper(void)
     subreaper = getpid();
 }
 
+/* The checks mostly wait. */
+static int max_concurrent(void)
+{
+    const char *jobs = getenv("GRADE_JOBS");
+    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 1;
+    return n > 0 ? n : 1;
+}
+
+static pid_t start_part(const char *name, void (*body)(void), struct report *its_report)
+{
+    pid_t process = fork();
+    if (process == 0) {
+        become_subreaper();
+        report = its_report;
+        run(name, body);
+        _exit(0);
+    }
+    return process;
+}
+
 static void run_parts(const struct check *check)
 {
     void (*bodies[MAX_PARTS + 1])(void) = {check->body};
@@ -90,16 +110,11 @@ static void run_parts(const struct check *check)
         bodies[n++] = check->parts[i];
     struct report *reports = mmap(NULL, (size_t)n * sizeof *reports, PROT_READ | PROT_WRITE,
                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    for (int i = 0; reports != MAP_FAILED && i < n; i++)
-        if ((processes[i] = fork()) == 0) {
-            become_subreaper();
-            report = &reports[i];
-            run(check->name, bodies[i]);
-            _exit(0);
-        }
     /* The others end when an earlier one has not passed, or could not be started. */
-    int decisive = 0;
+    int decisive = 0, started = 0;
     for (bool passed = reports != MAP_FAILED; passed && decisive < n;) {
+        for (; started < n && (started <= decisive || max_concurrent() > 1); started++)
+            processes[started] = start_part(check->name, bodies[started], &reports[started]);
         while (waitpid(processes[decisive], NULL, 0) == -1 && errno == EINTR)
             ;
         passed = reports[decisive].status == PASSED;
@@ -189,14 +204,6 @@ static int next_check(int running_now)
                 return i;
         }
     return -1;
-}
-
-/* The checks mostly wait. */
-static int max_concurrent(void)
-{
-    const char *jobs = getenv("GRADE_JOBS");
-    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 1;
-    return n > 0 ? n : 1;
 }
 
 /* A line on the terminal, replaced each time; a failure stays as soon as it is known. */

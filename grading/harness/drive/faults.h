@@ -46,7 +46,7 @@
  *   term_after_recv=N  SIGTERM arrives just after the Nth recv of a client's bytes
  *   never_drained=N  the Nth accepted client, after its first bytes, always has more to send: each
  *                  recv is full, and a send takes everything, which goes nowhere; until the server
- *                  shuts the client's socket down, or receives SIGINT or SIGTERM
+ *                  shuts the client's socket down, or receives SIGINT
  *
  * read and write are affected on sockets only: pipes, eventfds and signalfds are left alone.
  * EAGAIN is never injected: a server may take it to mean "drained".

@@ -1,7 +1,7 @@
 /*
- * never_drained ends when the server is asked to stop: with a signal, or because it shuts the
- * client's socket down. Otherwise a server that drains one client for ever could not be stopped
- * with Ctrl-C. See faults.h.
+ * never_drained ends with SIGINT, or when the server shuts the client's socket down. Otherwise a
+ * server that drains one client for ever could not be stopped with Ctrl-C. It does not end with
+ * SIGTERM, with which the checks ask whether such a server stops. See faults.h.
  */
 #include "drive/faults.h"
 
@@ -31,7 +31,7 @@ static bool has_handler(const struct sigaction *action)
 int sigaction(int sig, const struct sigaction *action, struct sigaction *old)
 {
     INTERCEPT(sigaction);
-    if (never_drained == 0 || (sig != SIGINT && sig != SIGTERM))
+    if (never_drained == 0 || sig != SIGINT)
         return real(sig, action, old);
     struct sigaction before = handlers[sig], replacement;
     bool was_replaced = is_replaced[sig];
@@ -63,8 +63,7 @@ sighandler_t signal(int sig, sighandler_t handler)
 bool stop_is_pending(void)
 {
     sigset_t pending;
-    return sigpending(&pending) == 0 &&
-           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGINT) == 1;
 }
 
 /* Called by signal handlers, so without dlsym(3). */
