@@ -189,6 +189,16 @@ interrupt() {
     stop_server 'served 2 connections, 12 bytes'
 }
 
+# finish_hello - without breakpoints, the client on descriptor 5 gets its "hello" back; the server ends
+finish_hello() {
+    say delete
+    say continue
+    read -r -t 30 line <&5
+    [ "$line" = hello ]
+    exec 5>&-
+    stop_server 'served 1 connections, 6 bytes'
+}
+
 @test "labs 4 to 7: stop in serve_client, and serve the client when they continue" {
     for lab in lab04 lab05 lab06 lab07; do
         rm -f "$BATS_TEST_TMPDIR/in"
@@ -198,12 +208,7 @@ interrupt() {
         connect_5
         echo hello >&5
         expect 'Breakpoint [0-9]+, serve_client'
-        say delete
-        say continue
-        read -r -t 30 line <&5
-        [ "$line" = hello ]
-        exec 5>&-
-        stop_server 'served 1 connections, 6 bytes'
+        finish_hello
     done
 }
 
@@ -338,12 +343,7 @@ line_of() {
     expect 'Run till exit'
     say coroutines
     expect 'Coroutine 1 [^#]*, ready:.#0 .* suspend'
-    say delete
-    say continue
-    read -r -t 30 line <&5
-    [ "$line" = hello ]
-    exec 5>&-
-    stop_server 'served 1 connections, 6 bytes'
+    finish_hello
 }
 
 # one_clear_line PATTERN - what coroutines answers, and what gdb then does

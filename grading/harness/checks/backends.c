@@ -377,8 +377,6 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
  * without it, the server is stopped until the second is over, and finds the deadline first. */
 static void expect_one_result(const char *faults)
 {
-    if (workers_block)
-        return; /* no loop handles answers and deadlines */
     set_hint("The answer had arrived, and the time was up. Whichever is handled first completes "
              "the call: the other must find it completed.",
              "make backends DELAY=300        # second terminal:\n"
