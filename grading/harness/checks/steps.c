@@ -54,6 +54,23 @@ void expect_service(struct server *s)
     hang_up(p);
 }
 
+static bool is_served(struct server *s, struct peer *p)
+{
+    static const char line[] = "hello\n";
+    struct wait w = begin_wait(s);
+    send_text(p, line);
+    while (unread_bytes(p) < strlen(line))
+        if (!continue_wait(&w))
+            return false;
+    receive_text(p, line);
+    return true;
+}
+
+bool are_served(struct server *s, struct peer *p, struct peer *q)
+{
+    return is_served(s, p) && is_served(s, q) && is_served(s, p) && is_served(s, q);
+}
+
 static bool has_closed_no_descriptor(struct server *s)
 {
     return strstr(standard_error_of(s), "there is no such descriptor") != NULL;

@@ -24,6 +24,9 @@ void expect_delayed_echo(struct server *s, size_t size, bool half_close);
 
 /* A new client is served. */
 void expect_service(struct server *s);
+/* Beside a client that never stops sending, do both get their echo, twice? The first time may be in
+ * the batch of events in which that client begins. */
+bool are_served(struct server *s, struct peer *p, struct peer *q);
 /* So many new clients, which the server finds all at once, each with its line and FIN. */
 void expect_service_at_once(struct server *s, int count);
 
