@@ -192,7 +192,9 @@ static void share_work(struct server *s)
     reset(clients[0]);
     send_text(clients[1], "search and stay\n");
     receive_text(clients[1], "and stay user query stock\n");
-    /* One worker is in the middle of a search when the server stops. */
+    expect_searches_finished(s); /* so the next call is that of "search on" */
+    /* One worker is in the middle of a search when the server stops: since the loop held the lock
+     * for the last time, this worker has looked whether the server shuts down. */
     set_backend(USER, HOLDS);
     send_text(clients[2], "search on\n");
     wait_for_calls(s, USER, 1);

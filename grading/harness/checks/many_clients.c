@@ -19,12 +19,12 @@ DEFINE_SHARED_CHECK(
                     "everything. Is their number limited, or was its descriptor closed in place of "
                     "a different client's?"},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "s=$(make pid); kill -STOP $s\n"
-               "for i in $(seq 100); do\n"
-               "    (echo $i | nc -N 127.0.0.1 9000 >>answers &); done; sleep 2\n"
-               "ss -Htn 'sport = :9000' | wc -l   # 100 in the backlog\n"
-               "kill -CONT $s; sleep 2\n"
-               "sort -n answers | uniq | wc -l; rm answers          # 100")
+               "s=$(make pid); kill -STOP $s; fds=\n"
+               "for i in $(seq 100); do     # all 100 wait in the backlog\n"
+               "    exec {fd}<>/dev/tcp/127.0.0.1/9000; echo $i >&$fd; fds+=\" $fd\"; done\n"
+               "kill -CONT $s\n"
+               "for fd in $fds; do read -t 5 -u $fd answer && echo $answer; done |\n"
+               "    sort -n | uniq | wc -l  # 100")
 {
     enum { CLIENTS = 100, SIZE = 31 * 64 }; /* whole lines */
     struct server *s = start_server();
