@@ -33,6 +33,10 @@ server-debug: FORCE
 	@[ -e "$(SOURCE)" ] || { echo "There is no file $(SOURCE) in this directory." >&2; exit 1; }
 	@$(CC) $(filter-out -O% -D_FORTIFY_SOURCE%,$(CFLAGS)) -O0 -o server-debug "$(SOURCE)"
 
+# The same for grading/trace: each call has its line, and frame pointers lead to its callers.
+server-trace: FORCE
+	@$(CC) $(filter-out -O% -D_FORTIFY_SOURCE%,$(CFLAGS)) -O0 -fno-omit-frame-pointer -o server-trace "$(SOURCE)"
+
 run: server
 	@$(if $(FAULTS),mkdir -p $(GRADING).build && \
 	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
@@ -80,6 +84,9 @@ test:
 	@GRADE_CC="$(CC)" bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
 	    $(if $(filter-out server.c,$(SOURCE)),--file "$(SOURCE)") $(LAB)
 
+trace:
+	@bash $(GRADING)trace $(if $(CHECK),--check "$(CHECK)") --file "$(SOURCE)" --output . $(LAB)
+
 hint:
 	@awk -v names="$$(awk -f $(GRADING)lib/list-checks.awk test.c | cut -d ' ' -f 2 | xargs)" \
 	    -v check="$(CHECK)" -v level="$(LEVEL)" -v lab="$(LAB)" -f $(GRADING)lib/print-hint.awk \
@@ -103,7 +110,7 @@ reset:
 	*) echo "Nothing changed." ;; esac
 
 clean:
-	@rm -f server server-tsan server-debug compile_commands.json
+	@rm -f server server-tsan server-debug compile_commands.json trace.html trace.svg trace.json trace.perfetto.json
 
 help:
 	@echo "make                    build ./server from server.c"
@@ -122,6 +129,7 @@ help:
 	echo "make backends DELAY=200 ... which take 200 milliseconds for each answer;"; \
 	echo "                        ANSWERS=pieces, slowly, half, none, long: ../grading/backend --help"; }
 	@echo "make test               grade it; CHECK=half_close: only that check"
+	@echo "make trace              draw who waits for whom in it; CHECK=silent_client: in that check"
 	@echo "make watch              grade it each time you save server.c"
 	@echo "make hint CHECK=stop    print a hint for a check; LEVEL=2, LEVEL=3: more detailed ones"
 	@echo "make diff               show the changes since the previous lab"
@@ -134,4 +142,4 @@ help:
 FORCE:
 .DEFAULT_GOAL := server
 SHELL := /bin/bash
-.PHONY: run debug pid backends test hint diff watch reset clean help FORCE
+.PHONY: run debug pid backends test trace hint diff watch reset clean help FORCE

@@ -1,0 +1,148 @@
+"""Draws lanes with characters: who waits for whom, in the width of a terminal, with colour or without."""
+COLORS = {"A": 33, "B": 208, "C": 35, "D": 170, "E": 37, "F": 142, "G": 69, "H": 173, "I": 108}
+WAITS, RESET, BOLD, DIM = "\033[97;41m", "\033[0m", "\033[1m", "\033[2m"
+NAME_WIDTH = 13
+EVENT_MARKS = {"connects": "├", "sends": ">", "receives": "<", "closes": "┤", "resets": "x", "is reset": "x",
+               "is closed by the server": "┤", "half-closes": "┐", "cannot connect": "x"}
+
+
+class Row:
+    """Cells of one character each, with a style; None: the terminal's own."""
+
+    def __init__(self, width):
+        self.cells = [(" ", None)] * width
+
+    def fill(self, first, last, character, style=None):
+        for i in range(max(0, first), min(last, len(self.cells))):
+            self.cells[i] = (character, style)
+
+    def write(self, first, text, style=None):
+        for i, character in enumerate(text):
+            self.cells[first + i] = (character, style)
+
+    def text(self, use_color):
+        if not use_color:
+            return "".join(c for c, _ in self.cells).rstrip()
+        result, current = "", None
+        for character, style in self.cells:
+            if style != current:
+                result += RESET + (style or "")
+                current = style
+            result += character
+        return result + RESET
+
+
+def color_of(name):
+    letter = (name or "").removeprefix("client ")
+    return f"\033[38;5;{COLORS[letter]}m" if letter in COLORS else None
+
+
+def short(name):
+    return (name or "").removeprefix("the ")
+
+
+def write_label(row, first, last, marks, texts, style):
+    """The first of these texts that fits between two marks, where there is most room."""
+    edges = [first - 1] + sorted(m for m in marks if first <= m < last) + [last]
+    room, start = max((b - a - 1, -a) for a, b in zip(edges, edges[1:]))
+    text = next((t for t in texts if len(t) <= room), "")
+    row.write(1 - start, text, style)
+
+
+def mark_of(lane, mark):
+    """Its character and its style; None if there is nothing to see."""
+    if lane["kind"] == "client":
+        return EVENT_MARKS.get(mark["what"], "·"), BOLD
+    if mark["for"] and mark["for"].startswith("client ") and len(mark["for"]) == len("client A"):
+        return mark["for"][-1], BOLD + (color_of(mark["for"]) or "")
+    return None
+
+
+def draw_client(row, segment, b, e, marks, name):
+    if segment["state"] == "waits":
+        whom = short(segment["for"])
+        row.fill(b, e, "░", WAITS)
+        write_label(row, b + 1, e, marks, (f"waits for {whom}", whom, whom.split(" ")[0]), WAITS)
+    else:
+        row.fill(b, e, "─" if segment["state"] == "idle" else "┄", color_of(name))
+
+
+def draw_task(row, segment, b, e, marks):
+    whom = segment["for"]
+    if segment["state"] == "runs":
+        row.fill(b, e, "█", BOLD)
+        return
+    row.fill(b, e, "━" if whom else "─", color_of(whom) or (None if whom else DIM))
+    row.cells[b] = ("┝" if whom else "├", row.cells[b][1])
+    function = segment["label"].split(":")[0]
+    texts = (segment["label"].replace(": the ", ": "), *([short(whom).split(" ")[0]] if whom and "backend" in whom else []),
+             function)
+    write_label(row, b + 1, e, marks, texts, color_of(whom))
+
+
+def draw_lane(lane, width, column):
+    row = Row(width)
+    marks = {min(column(m["time"]), width - 1): found for m in lane["marks"] if (found := mark_of(lane, m))}
+    row.fill(column(lane["begin"]), column(lane["end"]), "·", DIM)
+    for segment in lane["segments"]:
+        b, e = column(segment["begin"]), column(segment["end"])
+        if e > b and lane["kind"] == "client":
+            draw_client(row, segment, b, e, marks, lane["name"])
+        elif e > b:
+            draw_task(row, segment, b, e, marks)
+    for position, cell in marks.items():
+        row.cells[position] = cell
+    return row
+
+
+def axis(duration, width, column):
+    row = Row(width)
+    step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600) if duration / s <= 8)
+    i = 0
+    while i * step <= duration:
+        text = f"{i * step:g}"
+        position = column(i * step)
+        if position + len(text) <= width:
+            row.write(position, text)
+        i += 1
+    return row
+
+
+def draw(recording, lanes, columns, use_color):
+    """The picture, as text that ends with a newline."""
+    width = columns - NAME_WIDTH - 1
+    duration = recording["duration"]
+
+    def column(time):
+        return min(width, max(0, round(time / duration * width)))
+
+    rows, kind = [], None
+    for lane in lanes:
+        if lane["kind"] != kind and kind is not None:
+            rows.append("")
+        kind = lane["kind"]
+        name = lane["name"][:NAME_WIDTH].ljust(NAME_WIDTH)
+        if use_color and kind == "client":
+            name = (color_of(lane["name"]) or "") + name + RESET
+        rows.append(f"{name} {draw_lane(lane, width, column).text(use_color)}".rstrip())
+    rows.append("seconds".ljust(NAME_WIDTH) + " " + axis(duration, width, column).text(use_color))
+    return "\n".join(rows) + "\n"
+
+
+def legend():
+    lines = [("├", "connects"), (">", "sends"), ("<", "is answered"), ("┤", "closes"), ("x", "resets"),
+             ("░", "waits")]
+    text = "clients: " + "  ".join(f"{mark} {what}" for mark, what in lines)
+    return text + "\nserver:  A  a call for client A    ├ ┝ a call begins that does not return at once\n"
+
+
+def longest_waits(lanes, count=3):
+    """The longest waits in sentences, those of the longest first."""
+    waits = [(s["end"] - s["begin"], s["sentence"]) for lane in lanes if lane["kind"] == "client"
+             for s in lane["segments"] if s["state"] == "waits"]
+    result, seen = [], set()
+    for seconds, sentence in sorted(waits, key=lambda w: -w[0]):
+        if sentence not in seen and len(result) < count:
+            seen.add(sentence)
+            result.append(f"{seconds:.2f} s  {sentence}")
+    return result

@@ -1,0 +1,150 @@
+"""trace.py OPTION... LAB SOURCE... - records servers and draws them; grading/trace calls it and has its options."""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import draw_page
+import draw_perfetto
+import draw_svg
+import draw_terminal
+import lanes as lane_model
+import recording as recordings
+import scenario as scenarios
+
+HERE = pathlib.Path(__file__).resolve().parent
+GRADING = HERE.parent
+ROOT = GRADING.parent
+
+
+class DoesNotCompile(Exception):
+    pass
+
+
+class MachineFailed(Exception):
+    pass
+
+
+def build_recorder(work):
+    """Built anew each time: it takes a second, and there is nothing to keep."""
+    library = work / "record_calls.so"
+    built = subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-fno-omit-frame-pointer", "-shared", "-fPIC",
+                            "-ftls-model=initial-exec", "-o", library, HERE / "record_calls.c"],
+                           capture_output=True, text=True)
+    if built.returncode != 0:
+        raise MachineFailed(f"the recorder does not compile:\n{built.stderr}")
+    return library
+
+
+def build_server(source, work):
+    """Without optimisation and with frame pointers: so that each call has its line, and its callers' lines."""
+    shutil.copy(source, work / "server.c")
+    built = subprocess.run(["make", "-s", "-C", work, "-f", GRADING / "lab.mk", "SOURCE=server.c",
+                            f"CC={os.environ.get('GRADE_CC') or 'gcc'}", "server-trace"], capture_output=True, text=True)
+    if built.returncode != 0:
+        raise DoesNotCompile("".join(line for line in built.stderr.splitlines(True) if not line.startswith("make: ")))
+    return work / "server-trace"
+
+
+def record_scenario(lab, source, work):
+    server = build_server(source, work)
+    environment = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    # setpriv: if this script is killed, so is the server. env: only the server is recorded.
+    command = ["setpriv", "--pdeathsig", "KILL", "env", f"LD_PRELOAD={build_recorder(work)}",
+               f"TIMELINE_FILE={work / 'calls'}", str(server)]
+    run = scenarios.Scenario(command, str(work), environment, lab >= "lab06")
+    run.run()
+    return recordings.assemble(lab, run, work / "calls", server, work / "server.c",
+                               f"{lab}: who waits for whom")
+
+
+def draw(recording, options):
+    lanes = lane_model.all_lanes(recording)
+    use_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    columns = options.columns or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 80)
+    print(recording["title"])
+    print(draw_terminal.draw(recording, lanes, max(60, columns), use_color))
+    print(draw_terminal.legend())
+    for sentence in draw_terminal.longest_waits(lanes):
+        print(sentence)
+    print(recording["outcome"])
+    if recording["unrecorded_calls"]:
+        print(f"Only the first {recordings.MAX_CALLS} calls were recorded; {recording['unrecorded_calls']} came later.")
+    if options.output:
+        write_files(recording, lanes, pathlib.Path(options.output))
+
+
+def write_files(recording, lanes, directory):
+    title, text = recording["title"], description(recording, lanes)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "trace.json").write_text(json.dumps(recording, indent=1) + "\n")
+        (directory / "trace.svg").write_text(draw_svg.draw(recording, lanes, title, text))
+        (directory / "trace.html").write_text(draw_page.draw(recording, lanes, title, text))
+        (directory / "trace.perfetto.json").write_text(draw_perfetto.draw(recording, lanes))
+    except OSError as error:
+        raise MachineFailed(f"cannot write to {directory}: {error.strerror}") from error
+    print(f"To step through it: {os.path.relpath(directory / 'trace.html')}")
+
+
+def description(recording, lanes):
+    waits = draw_terminal.longest_waits(lanes)
+    return " ".join(waits) if waits else "No client waits for an answer for longer than a moment."
+
+
+def draw_poster(labs_and_sources, path):
+    strips = []
+    for lab, source in labs_and_sources:
+        with tempfile.TemporaryDirectory() as name:
+            recording = record_scenario(lab, source, pathlib.Path(name))
+        lanes = lane_model.all_lanes(recording)
+        strips.append((lab, draw_svg.summary(lanes), recording, lanes))
+        print(f"{lab}: {draw_svg.summary(lanes)}", flush=True)
+    title = "Who waits for whom: eight servers, one scenario"
+    try:
+        pathlib.Path(path).write_text(draw_svg.draw_poster(strips, title, " ".join(
+            f"{lab}: {summary}" for lab, summary, _, _ in strips)))
+    except OSError as error:
+        raise MachineFailed(f"cannot write {path}: {error.strerror}") from error
+    print(f"written: {path}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check")
+    parser.add_argument("--output")
+    parser.add_argument("--columns", type=int)
+    parser.add_argument("--poster")
+    parser.add_argument("sources", nargs="+")
+    options = parser.parse_args()
+    pairs = list(zip(options.sources[::2], options.sources[1::2]))
+    try:
+        if options.poster:
+            draw_poster(pairs, options.poster)
+            return 0
+        (lab, source), = pairs
+        with tempfile.TemporaryDirectory() as name:
+            work = pathlib.Path(name)
+            if options.check:
+                import check_run
+                recording = check_run.record_check(lab, source, options.check, work, build_recorder(work))
+            else:
+                recording = record_scenario(lab, source, work)
+        recording["server"] = os.path.relpath(source, ROOT) if ROOT in pathlib.Path(source).resolve().parents else source
+        draw(recording, options)
+    except DoesNotCompile as error:
+        print(f"{error}trace: the server does not compile", file=sys.stderr)
+        return 1
+    except MachineFailed as error:
+        print(f"trace: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+sys.exit(main())
