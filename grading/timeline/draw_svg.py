@@ -2,6 +2,8 @@
 nothing depends on colour alone."""
 from html import escape
 
+from draw_terminal import time_step
+
 LIGHT = {"A": "#1a6fd4", "B": "#c2570c", "C": "#12855a", "D": "#a03aa8", "E": "#0e7c86", "F": "#7c6a0a", "G": "#5458d6",
          "H": "#b23a48", "I": "#4f7a1f"}
 DARK = {"A": "#6db1ff", "B": "#ff9d5c", "C": "#4fd19b", "D": "#e08ae8", "E": "#4fc9d4", "F": "#d6bf4a", "G": "#a0a3ff",
@@ -172,18 +174,15 @@ class Strip:
         return y
 
 
-def time_step(duration):
-    return next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600) if duration / s <= 10)
-
-
 def axis(parts, duration, width, top, bottom):
     scale = (width - NAME_WIDTH - RIGHT) / duration
-    step, i, lines, words = time_step(duration), 0, [], []
+    step, unit = time_step(duration, 10)
+    i, lines, words = 0, [], []
     while i * step <= duration:
         x = round(NAME_WIDTH + i * step * scale, 1)
         lines.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
         words.append(f'<text class="small" x="{x}" y="{bottom + 16:.1f}" text-anchor="middle">'
-                     f'{i * step:g}{" s" if i == 0 else ""}</text>')
+                     f'{i * step / unit:g}{(" s" if unit == 1 else " ms") if i == 0 else ""}</text>')
         i += 1
     parts[:0] = lines
     parts += words

@@ -2,6 +2,7 @@
 COLORS = {"A": 33, "B": 208, "C": 35, "D": 170, "E": 37, "F": 142, "G": 69, "H": 173, "I": 108}
 WAITS, RESET, BOLD, DIM = "\033[97;41m", "\033[0m", "\033[1m", "\033[2m"
 NAME_WIDTH = 13
+SHORTEST = 0.05  # seconds: on a busy machine anybody waits for less
 EVENT_MARKS = {"connects": "├", "sends": ">", "receives": "<", "closes": "┤", "resets": "x", "is reset": "x",
                "is closed by the server": "┤", "half-closes": "┐", "cannot connect": "x"}
 
@@ -95,12 +96,18 @@ def draw_lane(lane, width, column):
     return row
 
 
+def time_step(duration, most=8):
+    """The distance of the marks on the time axis, and its unit, in seconds."""
+    steps = [m * 10 ** e for e in range(-5, 5) for m in (1, 2, 5)]
+    return next(s for s in steps if duration / s <= most), 1 if duration >= 0.2 else 0.001
+
+
 def axis(duration, width, column):
     row = Row(width)
-    step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600) if duration / s <= 8)
+    step, unit = time_step(duration)
     i = 0
     while i * step <= duration:
-        text = f"{i * step:g}"
+        text = f"{i * step / unit:g}"
         position = column(i * step)
         if position + len(text) <= width:
             row.write(position, text)
@@ -125,7 +132,8 @@ def draw(recording, lanes, columns, use_color):
         if use_color and kind == "client":
             name = (color_of(lane["name"]) or "") + name + RESET
         rows.append(f"{name} {draw_lane(lane, width, column).text(use_color)}".rstrip())
-    rows.append("seconds".ljust(NAME_WIDTH) + " " + axis(duration, width, column).text(use_color))
+    unit = "seconds" if time_step(duration)[1] == 1 else "milliseconds"
+    rows.append(unit.ljust(NAME_WIDTH) + " " + axis(duration, width, column).text(use_color))
     return "\n".join(rows) + "\n"
 
 
@@ -142,7 +150,7 @@ def longest_waits(lanes, count=3):
              for s in lane["segments"] if s["state"] == "waits"]
     result, seen = [], set()
     for seconds, sentence in sorted(waits, key=lambda w: -w[0]):
-        if sentence not in seen and len(result) < count:
+        if seconds >= SHORTEST and sentence not in seen and len(result) < count:
             seen.add(sentence)
             result.append(f"{seconds:.2f} s  {sentence}")
     return result

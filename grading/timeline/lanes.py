@@ -236,7 +236,7 @@ class Waiting:
 
     def because(self, client, task, segment, how):
         name = self.tasks[task]["name"]
-        whom = segment["for"] if segment["for"] else name
+        whom = segment["for"] if segment["for"] else with_article(name)
         return whom, f"Client {client} {how}{clause(name, segment['call'])}."
 
 
@@ -292,8 +292,30 @@ def client_lane(recording, client, waiting):
     return lane
 
 
+MAX_LANES = 16  # of each kind; a check may have thousands of clients
+
+
+def wait_of(lane):
+    return sum(s["end"] - s["begin"] for s in lane["segments"] if s["state"] == "waits")
+
+
+def selected(lanes):
+    """The first ones, and those that wait longest; and how many are left out."""
+    if len(lanes) <= MAX_LANES:
+        return lanes, 0
+    longest = sorted(range(len(lanes)), key=lambda i: -wait_of(lanes[i]))[:MAX_LANES // 4]
+    kept = sorted(set(range(MAX_LANES - len(longest))) | set(longest))
+    return [lanes[i] for i in kept], len(lanes) - len(kept)
+
+
 def all_lanes(recording):
+    """The lanes, and in words what is left out."""
     tasks = list(task_lanes(recording))
     waiting = Waiting(recording, tasks)
     clients = [lane for c in recording["clients"] if (lane := client_lane(recording, c, waiting))]
-    return clients + tasks + coroutine_lanes(recording)
+    result, left_out = [], []
+    for kind, lanes in (("clients", clients), ("threads or processes", tasks), ("coroutines", coroutine_lanes(recording))):
+        kept, hidden = selected(lanes)
+        result += kept
+        left_out += [f"{hidden} more {kind}"] if hidden else []
+    return result, f"Not drawn: {', '.join(left_out)}." if left_out else ""

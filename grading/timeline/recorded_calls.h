@@ -24,9 +24,9 @@ struct recorded_call {
     int32_t port;  /* accept, connect: the other side's; listen: its own */
     int32_t ready_count;
     int64_t result;
-    int64_t size;             /* recv, send ...: at most so many bytes; epoll_ctl: the operation */
-    uint64_t data;            /* epoll_ctl: of the event */
-    uint64_t stack;           /* the lowest address of its stack, if that is not its thread's own */
+    int64_t size;   /* recv, send ...: at most so many bytes; epoll_ctl: the operation */
+    uint64_t data;  /* epoll_ctl: of the event */
+    uint64_t stack; /* the lowest address of its stack, if that is not its thread's own */
     uint64_t frames[MAX_FRAMES];
     uint64_t ready[MAX_READY]; /* select, poll: descriptors; epoll_wait: the data of the events */
 };

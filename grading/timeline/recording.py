@@ -177,7 +177,7 @@ def assemble(lab, scenario, path, program, source, title):
             "ready": [name for name in ready[i] if name], "lines": where})
     return {
         "version": 1, "lab": lab, "server": str(source), "title": title,
-        "duration": round(max(scenario.stop_time, 0.1), 6), "outcome": scenario.outcome,
+        "duration": round(max(scenario.stop_time, 0.001), 6), "outcome": scenario.outcome,
         "unrecorded_calls": max(0, header.begun - MAX_CALLS) if header else 0,
         "clients": [{"name": c.name, "events": round_times(c.events)} for c in scenario.clients.values()],
         "requests": round_times(scenario.requests),

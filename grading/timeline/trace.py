@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 
+import check_run
 import draw_page
 import draw_perfetto
 import draw_svg
@@ -33,7 +34,7 @@ def build_recorder(work):
     """Built anew each time: it takes a second, and there is nothing to keep."""
     library = work / "record_calls.so"
     built = subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-fno-omit-frame-pointer", "-shared", "-fPIC",
-                            "-ftls-model=initial-exec", "-o", library, HERE / "record_calls.c"],
+                            "-ftls-model=initial-exec", "-o", library, HERE / "record_calls.c", HERE / "record_functions.c"],
                            capture_output=True, text=True)
     if built.returncode != 0:
         raise MachineFailed(f"the recorder does not compile:\n{built.stderr}")
@@ -63,7 +64,7 @@ def record_scenario(lab, source, work):
 
 
 def draw(recording, options):
-    lanes = lane_model.all_lanes(recording)
+    lanes, left_out = lane_model.all_lanes(recording)
     use_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     columns = options.columns or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 80)
     print(recording["title"])
@@ -71,7 +72,9 @@ def draw(recording, options):
     print(draw_terminal.legend())
     for sentence in draw_terminal.longest_waits(lanes):
         print(sentence)
-    print(recording["outcome"])
+    for sentence in (left_out, recording["outcome"]):
+        if sentence:
+            print(sentence)
     if recording["unrecorded_calls"]:
         print(f"Only the first {recordings.MAX_CALLS} calls were recorded; {recording['unrecorded_calls']} came later.")
     if options.output:
@@ -82,7 +85,7 @@ def write_files(recording, lanes, directory):
     title, text = recording["title"], description(recording, lanes)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "trace.json").write_text(json.dumps(recording, indent=1) + "\n")
+        (directory / "trace.json").write_text(json.dumps(recording, ensure_ascii=False) + "\n")
         (directory / "trace.svg").write_text(draw_svg.draw(recording, lanes, title, text))
         (directory / "trace.html").write_text(draw_page.draw(recording, lanes, title, text))
         (directory / "trace.perfetto.json").write_text(draw_perfetto.draw(recording, lanes))
@@ -96,21 +99,29 @@ def description(recording, lanes):
     return " ".join(waits) if waits else "No client waits for an answer for longer than a moment."
 
 
-def draw_poster(labs_and_sources, path):
+def write(path, text):
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    except OSError as error:
+        raise MachineFailed(f"cannot write {path}: {error.strerror}") from error
+
+
+def draw_all(labs_and_sources, directory):
+    """The pictures in the READMEs: each lab's own, and the poster."""
     strips = []
     for lab, source in labs_and_sources:
         with tempfile.TemporaryDirectory() as name:
             recording = record_scenario(lab, source, pathlib.Path(name))
-        lanes = lane_model.all_lanes(recording)
-        strips.append((lab, draw_svg.summary(lanes), recording, lanes))
+        lanes, _ = lane_model.all_lanes(recording)
+        strips.append((lab, draw_svg.summary(lanes) + ".", recording, lanes))
+        write(directory / lab / "pictures/timeline.svg",
+              draw_svg.draw(recording, lanes, recording["title"], description(recording, lanes)))
         print(f"{lab}: {draw_svg.summary(lanes)}", flush=True)
     title = "Who waits for whom: eight servers, one scenario"
-    try:
-        pathlib.Path(path).write_text(draw_svg.draw_poster(strips, title, " ".join(
-            f"{lab}: {summary}" for lab, summary, _, _ in strips)))
-    except OSError as error:
-        raise MachineFailed(f"cannot write {path}: {error.strerror}") from error
-    print(f"written: {path}")
+    write(directory / "grading/timeline/poster.svg",
+          draw_svg.draw_poster(strips, title, " ".join(f"{lab}: {summary}" for lab, summary, _, _ in strips)))
+    print(f"The pictures are in {directory / 'grading/timeline/poster.svg'} and {directory / 'lab*/pictures/timeline.svg'}.")
 
 
 def main():
@@ -118,19 +129,18 @@ def main():
     parser.add_argument("--check")
     parser.add_argument("--output")
     parser.add_argument("--columns", type=int)
-    parser.add_argument("--poster")
+    parser.add_argument("--all")
     parser.add_argument("sources", nargs="+")
     options = parser.parse_args()
     pairs = list(zip(options.sources[::2], options.sources[1::2]))
     try:
-        if options.poster:
-            draw_poster(pairs, options.poster)
+        if options.all:
+            draw_all(pairs, pathlib.Path(options.all))
             return 0
         (lab, source), = pairs
         with tempfile.TemporaryDirectory() as name:
             work = pathlib.Path(name)
             if options.check:
-                import check_run
                 recording = check_run.record_check(lab, source, options.check, work, build_recorder(work))
             else:
                 recording = record_scenario(lab, source, work)
@@ -139,9 +149,11 @@ def main():
     except DoesNotCompile as error:
         print(f"{error}trace: the server does not compile", file=sys.stderr)
         return 1
-    except MachineFailed as error:
+    except (MachineFailed, check_run.NothingToDraw) as error:
         print(f"trace: {error}", file=sys.stderr)
         return 3
+    except BrokenPipeError:  # head(1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except KeyboardInterrupt:
         return 130
     return 0

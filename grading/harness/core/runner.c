@@ -4,6 +4,7 @@
 #include "core/report.h"
 #include "core/report_json.h"
 #include "core/supervisor.h"
+#include "core/timeline.h"
 
 #include <check.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 enum { MAX_SECONDS = 300 };
 
 static void (*running)(void);
+static const char *running_name;
 static pid_t subreaper;
 
 pid_t check_process(void)
@@ -44,6 +46,7 @@ START_TEST(run_body)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
+    begin_timeline(running_name);
     running();
     report->status = PASSED;
 }
@@ -54,6 +57,7 @@ END_TEST
 static void run(const char *name, void (*body)(void))
 {
     running = body;
+    running_name = name;
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create(name);
     tcase_set_timeout(tcase, MAX_SECONDS);

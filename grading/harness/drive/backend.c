@@ -2,6 +2,7 @@
 #include "core/loopback_socket.h"
 #include "core/report.h"
 #include "core/test_data.h"
+#include "core/timeline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +91,7 @@ static void open_backend(enum backend b)
     if (listen(fd, SOMAXCONN) == -1)
         grader_error("a backend cannot listen: %s", strerror(errno));
     backends[b].port = port;
+    note_backend(names[b], port, "listens", NULL, 0);
     backends[b].listener = (struct source){.fd = fd, .on_ready = on_connection};
     watch(&backends[b].listener, EPOLLIN);
 }

@@ -1,6 +1,7 @@
 #include "drive/backend_call.h"
 #include "core/clock.h"
 #include "core/report.h"
+#include "core/timeline.h"
 #include "drive/server_process.h"
 #include "observe/tasks.h"
 
@@ -36,6 +37,8 @@ static void close_call(struct call *c)
 {
     if (c->complete && !c->done && is_held(c))
         c->given_up = now();
+    if (c->complete && !c->done)
+        note_backend(c->backend, c->port, "is given up", NULL, 0);
     unwatch(&c->source);
     if (is_open(c))
         close(c->source.fd);
@@ -63,6 +66,7 @@ static void send_some(struct call *c, size_t most)
     c->start += n > 0 ? (size_t)n : 0;
     if (c->start < c->end)
         return;
+    note_backend(c->backend, c->port, "answers", NULL, 0);
     c->done = true;
     c->next = 0;
     if (c->mode == CLOSES_BEFORE_NEWLINE || c->mode == TRICKLES || c->mode == ANSWERS_AND_CLOSES)
@@ -134,6 +138,7 @@ static void receive_line(struct call *c)
     }
     if (!c->complete && memchr(c->line, '\n', c->size) != NULL) {
         c->complete = true;
+        note_backend(c->backend, c->port, "is asked", c->line, strcspn(c->line, "\n"));
         begin_answer(c);
     }
 }
@@ -148,6 +153,13 @@ static void on_call(struct source *source, uint32_t events)
     update_call(c);
 }
 
+static int peer_port(int fd)
+{
+    struct sockaddr_in address = {0};
+    socklen_t size = sizeof address;
+    return getpeername(fd, (struct sockaddr *)&address, &size) == 0 ? ntohs(address.sin_port) : 0;
+}
+
 struct call *new_call(int fd, const char *backend, enum backend_mode mode,
                       const struct fixed_answer *fixed)
 {
@@ -157,6 +169,7 @@ struct call *new_call(int fd, const char *backend, enum backend_mode mode,
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     c->source = (struct source){.fd = fd, .on_ready = on_call};
     c->backend = backend;
+    c->port = peer_port(fd);
     c->mode = mode;
     c->fixed = fixed;
     c->began = now();

@@ -32,6 +32,7 @@ struct fixed_answer {
 struct call {
     struct source source;
     const char *backend; /* its name */
+    int port;            /* the server's end of this connection */
     enum backend_mode mode;
     const struct fixed_answer *fixed;
     char line[2 * CALL_MAX_LINE]; /* received so far */

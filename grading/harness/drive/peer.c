@@ -1,5 +1,6 @@
 #include "drive/peer.h"
 #include "core/report.h"
+#include "core/timeline.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -96,6 +97,7 @@ void send_some(struct peer *p)
             p->broken = true;
             break;
         }
+        note_client(p->name, p->port, "sends", p->outbox.data + p->outbox.start, (size_t)n);
         p->outbox.start += (size_t)n;
         p->sent += (size_t)n;
     }
@@ -113,8 +115,10 @@ static void receive_some(struct peer *p)
             return;
         if (n <= 0) {
             p->end = n == 0 ? GOT_FIN : GOT_RST;
+            note_client(p->name, p->port, n == 0 ? "is closed by the server" : "is reset", NULL, 0);
             return;
         }
+        note_client(p->name, p->port, "receives", room, (size_t)n);
         p->inbox.end += (size_t)n;
         p->received += (size_t)n;
     }
@@ -162,6 +166,7 @@ struct peer *new_peer(struct server *s)
 void send_fin(struct peer *p)
 {
     asked("%s half-closes (FIN)", p->name);
+    note_client(p->name, p->port, "half-closes", NULL, 0);
     set_client_of_step(p);
     p->half_closed = true;
     if (p->is_nc) {
@@ -193,12 +198,14 @@ static void close_peer(struct peer *p)
 void hang_up(struct peer *p)
 {
     asked("%s closes its socket", p->name);
+    note_client(p->name, p->port, "closes", NULL, 0);
     close_peer(p);
 }
 
 void reset(struct peer *p)
 {
     asked("%s resets the connection (RST)", p->name);
+    note_client(p->name, p->port, "resets", NULL, 0);
     if (setsockopt(p->in.fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},
                    sizeof(struct linger)) == -1)
         grader_error("setsockopt: %s", strerror(errno));

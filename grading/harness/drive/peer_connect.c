@@ -3,6 +3,7 @@
 #include "core/loopback_socket.h"
 #include "core/machine_limits.h"
 #include "core/report.h"
+#include "core/timeline.h"
 #include "drive/wait_loop.h"
 #include "observe/sockets.h"
 
@@ -65,6 +66,7 @@ static struct peer *connect_socket(struct server *s, bool small)
     if (getsockname(p->in.fd, (struct sockaddr *)&address, &size) == -1)
         grader_error("getsockname: %s", strerror(errno));
     p->port = ntohs(address.sin_port);
+    note_client(p->name, p->port, "connects", NULL, 0);
     update_peer(p);
     return p;
 }
@@ -145,5 +147,6 @@ struct peer *connect_with_nc(struct server *s)
         if (over)
             fail_check(s, "a connection for nc", "none; %s", w.why);
     }
+    note_client(p->name, p->port, "connects", NULL, 0);
     return p;
 }

@@ -3,6 +3,7 @@
 #include "core/report.h"
 #include "core/sandbox.h"
 #include "core/test_data.h"
+#include "core/timeline.h"
 #include "drive/backend.h"
 #include "drive/call_log.h"
 #include "drive/crash.h"
@@ -131,6 +132,7 @@ struct server *start_server_with(struct server_options options)
     if (without_valgrind)
         options.tool = PLAIN;
     restart_peer_names();
+    options.timeline_file = next_timeline_file();
     note_server_started();
     report_start(&options);
     /* A server that is linked statically has neither. */

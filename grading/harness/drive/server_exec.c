@@ -1,5 +1,6 @@
 #include "drive/server_exec.h"
 #include "core/sandbox.h"
+#include "core/timeline.h"
 #include "drive/call_log.h"
 #include "drive/valgrind_stacks.h"
 
@@ -94,11 +95,16 @@ static void set_up_environment(const struct server_options *options, bool record
     char text[16], *libraries;
     unsetenv("LD_PRELOAD");
     unsetenv("FAULTS");
+    unsetenv("TIMELINE_FILE");
+    if (options->timeline_file != NULL)
+        setenv("TIMELINE_FILE", options->timeline_file, 1);
     unsetenv("VALGRIND_OPTS");
     /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
     bool use_faults = options->faults != NULL || options->tool != HELGRIND;
     bool record_calls = call_log_fd() != -1;
-    if (asprintf(&libraries, "%s%s%s%s%s", record_calls ? call_recorder_library : "",
+    const char *timeline = options->tool == PLAIN ? options->timeline_file : NULL;
+    if (asprintf(&libraries, "%s%s%s%s%s%s%s", timeline != NULL ? timeline_library() : "",
+                 timeline != NULL ? ":" : "", record_calls ? call_recorder_library : "",
                  record_calls ? ":" : "", use_faults ? faults_library : pipe_order_library,
                  record_crashes ? ":" : "", record_crashes ? crash_recorder_library : "") == -1)
         abort();

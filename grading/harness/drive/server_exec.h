@@ -17,6 +17,7 @@ struct server_options {
     int first_free_fd;      /* /dev/null is open on all descriptors from 3 to below this one */
     bool may_fail_to_start; /* do not wait for "listening on" */
     bool backends;          /* labs 6 to 8: its arguments include the ports of the backends */
+    const char *timeline_file; /* set by start_server(): core/timeline.h */
 };
 
 #define MAX_DESCRIPTORS (-1)

@@ -1,0 +1,21 @@
+/* grading/trace --check: what a check's clients and backends do, as JSON lines for
+ * timeline/check_run.py. Without it, these functions do nothing. */
+#ifndef CORE_TIMELINE_H
+#define CORE_TIMELINE_H
+
+#include <stddef.h>
+
+/* In the process that runs the check, or a part of it. */
+void begin_timeline(const char *check);
+
+/* A server is about to be started. Returns the file in which its calls are to be recorded, and the
+ * library that records them; or NULL. The texts stay valid. */
+const char *next_timeline_file(void);
+const char *timeline_library(void);
+
+/* "connects", "sends", "receives" ..., at this moment; data may be NULL. */
+void note_client(const char *name, int port, const char *what, const void *data, size_t size);
+/* "is asked", "answers" */
+void note_backend(const char *name, int port, const char *what, const void *data, size_t size);
+
+#endif
