@@ -81,7 +81,8 @@ def story: select(.status == "failed" or .status == "error")
         (.hint | text | block("hint")),
         # To be copied, so not wrapped.
         (.by_hand // "" | split("\n") | block("by hand")),
-        (["make hint CHECK=\(.name)"] | block("more"))
+        (["make hint CHECK=\(.name)",
+            (select(.can_be_traced) | "make trace CHECK=\(.name)    # who waits for whom in it")] | block("more"))
     else empty end);
 
 # ---- a lab, and the table at the end -------------------------------------------------------------

@@ -141,7 +141,7 @@ def legend():
     lines = [("├", "connects"), (">", "sends"), ("<", "is answered"), ("┤", "closes"), ("x", "resets"),
              ("░", "waits")]
     text = "clients: " + "  ".join(f"{mark} {what}" for mark, what in lines)
-    return text + "\nserver:  A  a call for client A    ├ ┝ a call begins that does not return at once\n"
+    return text + "\nserver:  A  a call for client A    ├ ┝ a call that does not return at once\n"
 
 
 def longest_waits(lanes, count=3):
@@ -152,5 +152,5 @@ def longest_waits(lanes, count=3):
     for seconds, sentence in sorted(waits, key=lambda w: -w[0]):
         if seconds >= SHORTEST and sentence not in seen and len(result) < count:
             seen.add(sentence)
-            result.append(f"{seconds:.2f} s  {sentence}")
+            result.append(f"{seconds:.2f} s: {sentence}")
     return result

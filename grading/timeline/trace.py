@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 import check_run
 import draw_page
@@ -71,12 +72,11 @@ def draw(recording, options):
     print(draw_terminal.draw(recording, lanes, max(60, columns), use_color))
     print(draw_terminal.legend())
     for sentence in draw_terminal.longest_waits(lanes):
-        print(sentence)
-    for sentence in (left_out, recording["outcome"]):
+        print(textwrap.fill(sentence, 80, subsequent_indent="        "))
+    more = f"Only the first {recordings.MAX_CALLS} calls were recorded; {recording['unrecorded_calls']} came later."
+    for sentence in (left_out, recording["outcome"], more if recording["unrecorded_calls"] else ""):
         if sentence:
-            print(sentence)
-    if recording["unrecorded_calls"]:
-        print(f"Only the first {recordings.MAX_CALLS} calls were recorded; {recording['unrecorded_calls']} came later.")
+            print(textwrap.fill(sentence, 80, break_long_words=False))
     if options.output:
         write_files(recording, lanes, pathlib.Path(options.output))
 
@@ -159,4 +159,5 @@ def main():
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,6 +23,7 @@ struct report {
     const char *hint_if[FAILURES];
     enum failure failure;
     bool server_ended;
+    bool can_be_traced; /* its last server did not run under a tool: grading/trace can draw it */
     int killed_by; /* the signal that ended it, or 0 */
 };
 

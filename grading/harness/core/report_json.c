@@ -45,6 +45,8 @@ json_t *result_as_json(const struct check *check, enum status status, const char
     json_object_set_new(all, "hint", text_or_null(hint_for(check)));
     json_object_set_new(all, "by_hand", text_or_null(commands));
     free(commands);
+    if (status == FAILED && report->can_be_traced)
+        json_object_set_new(all, "can_be_traced", json_true());
     json_object_set_new(all, "seconds", in_milliseconds(seconds));
     json_object_set_new(all, "cpu_seconds", in_milliseconds(cpu_seconds));
     return all;

@@ -139,6 +139,7 @@ struct server *start_server_with(struct server_options options)
     const struct call_log *log = NULL;
     if (options.tool == PLAIN && !without_valgrind)
         log = open_call_log(server_program);
+    report->can_be_traced = log != NULL;
     struct crash_record *crashes = NULL;
     int crash_record = log != NULL ? create_crash_record(&crashes) : -1;
     pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();

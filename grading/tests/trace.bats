@@ -1,0 +1,210 @@
+# grading/trace and make trace: the pictures, of right servers and of wrong ones.
+# shellcheck shell=bats
+
+setup_file() {
+    export GRADING=$BATS_TEST_DIRNAME/..
+    export ROOT=$GRADING/..
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# has WORDS - the output of `run` has them
+has() {
+    local text
+    text=$(tr -s ' \n' ' ' <<<"$output") # sentences are wrapped
+    [[ "$text" == *"$1"* ]] || { printf 'no "%s" in:\n%s\n' "$1" "$output" && false; }
+}
+
+# serve FILE CODE - a server for lab 1 that answers one byte at a time, and runs CODE when it has received 'b'
+serve() {
+    cat >"$1" <<END
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof a;
+    int s = socket(AF_INET, SOCK_STREAM, 0), fd;
+    bind(s, (struct sockaddr *)&a, n);
+    listen(s, 5);
+    getsockname(s, (struct sockaddr *)&a, &n);
+    printf("listening on 127.0.0.1:%d\n", ntohs(a.sin_port));
+    fflush(stdout);
+    while ((fd = accept(s, NULL, NULL)) != -1)
+        for (char c; recv(fd, &c, 1, 0) == 1; send(fd, &c, 1, MSG_NOSIGNAL))
+            if (c == 'h') { /* A has said hello */
+                $2
+            }
+}
+END
+}
+
+@test "lab 1: B waits for A, with the line where the server is" {
+    run "$GRADING/trace" --reference 1
+    [ "$status" -eq 0 ]
+    line=$(grep -n 'recv(client' "$ROOT/lab01-blocking/solution.c" | head -n 1 | cut -d : -f 1)
+    has "Client B is in the backlog: the main thread is in recv (line $line), waiting for client A to send."
+    has "waits for client A"
+    has "After SIGINT the server ended: exit status 0."
+    [ "$(LC_ALL=C.UTF-8 wc -L <<<"$output")" -le 80 ]
+}
+
+@test "labs 2 to 8: nobody waits for A" {
+    local lab
+    for lab in 2 3 4 5 6 7 8; do
+        run "$GRADING/trace" --reference "$lab"
+        [ "$status" -eq 0 ]
+        [[ "$output" != *"waiting for client A"* ]] || { echo "lab $lab: $output" && false; }
+        has "exit status 0."
+    done
+}
+
+@test "one lane for each thread, process and coroutine" {
+    run "$GRADING/trace" --reference 2
+    for name in parent 'child 1' 'child 4'; do has " $name "; done
+    run "$GRADING/trace" --reference 3
+    for name in 'main thread' 'thread 1' 'thread 4'; do has " $name "; done
+    run "$GRADING/trace" --reference 8
+    for name in 'main thread' 'thread 1' 'thread 2' 'coroutine A' 'coroutine I'; do has " $name "; done
+    [[ "$output" != *"thread 3"* ]]
+}
+
+@test "strace has the same calls, about the same clients" {
+    command -v strace && strace -o /dev/null true || skip "strace is not allowed here"
+    run "$GRADING/tests/compare-with-strace" lab01-blocking lab02-fork lab03-threads lab04-select lab05-epoll \
+        lab06-reactor lab07-callbacks lab08-coroutines
+    echo "$output"
+    [ "$(grep -c '^ok' <<<"$output")" -eq 8 ]
+}
+
+@test "the recording, the page, the SVG and the trace for Perfetto" {
+    run "$GRADING/trace" --reference --output out 8
+    [ "$status" -eq 0 ]
+    has "out/trace.html"
+    jq -e '.version == 1 and .lab == "lab08-coroutines" and (.clients | length) == 9 and (.tasks | length) == 3
+        and ([.calls[] | select(.stack != null)] | length) > 20 and .unrecorded_calls == 0' out/trace.json
+    jq -e '[.traceEvents[] | select(.ph == "X")] | length > 20 and all(.dur > 0 and .ts >= 0)' out/trace.perfetto.json
+    python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' out/trace.svg
+    grep -q '<title id="title">lab08-coroutines: who waits for whom' out/trace.svg
+    ! grep -oE '(src|href)="[^"#]*"|url\([^#)]*\)' out/trace.html
+    ! grep -o 'https\?://[^"< ]*' out/trace.html | grep -v '^http://www.w3.org/2000/svg\\\?$'
+}
+
+@test "a page cannot be broken by what is in the server" {
+    serve s.c '{ /* </script><script>document.title = "broken"</script> @DATA@ @TITLE@ */ }'
+    "$GRADING/trace" --file s.c --output out 1
+    python3 - out/trace.html <<'END'
+import json, re, sys
+page = open(sys.argv[1]).read()
+assert page.count("</script>") == 2
+data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+assert any("@DATA@" in line and "</script>" in line for line in data["recording"]["source"])
+END
+}
+
+@test "a server that crashes: the picture up to then" {
+    serve s.c '*(volatile int *)0 = 1;'
+    run "$GRADING/trace" --file s.c 1
+    [ "$status" -eq 0 ]
+    has "The server ended by itself: killed by SIGSEGV."
+    has "waits for client A"
+}
+
+@test "a server that exits in the middle" {
+    serve s.c 'fprintf(stderr, "I had enough\033[31m\n"); exit(3);'
+    run "$GRADING/trace" --file s.c 1
+    [ "$status" -eq 0 ]
+    has 'The server ended by itself: exit status 3. Its last line: "I had enough?[31m".'
+}
+
+@test "a server that hangs: in the call it is in" {
+    serve s.c 'sleep(100);'
+    run "$GRADING/trace" --file s.c 1
+    [ "$status" -eq 0 ]
+    has "sleep"
+    has "After SIGINT the server ended: killed by SIGINT."
+}
+
+@test "a server that spins: it runs, and ignores SIGINT" {
+    # shellcheck disable=SC2016
+    serve s.c 'signal(2, SIG_IGN); for (;;);'
+    sed -i '1i #include <signal.h>' s.c
+    run "$GRADING/trace" --file s.c 1
+    [ "$status" -eq 0 ]
+    has "██"
+    has "The server did not end within 2 seconds after SIGINT."
+}
+
+@test "a server that prints no port" {
+    echo 'int main(void) { return 7; }' >s.c
+    run "$GRADING/trace" --file s.c 1
+    [ "$status" -eq 0 ]
+    has "The server ended by itself: exit status 7."
+}
+
+@test "what a check does to a wrong server" {
+    patch -s -o s.c "$ROOT/lab02-fork/solution.c" <"$GRADING/mutants/lab02-fork/waits-for-the-first-byte.patch"
+    run "$GRADING/trace" --file s.c --check silent_client 2
+    [ "$status" -eq 0 ]
+    has "lab02-fork, silent_client"
+    has "Client B is in the backlog: the parent is in recv"
+    has "silent_client failed: expected"
+}
+
+@test "what a check does to a right server: many clients, backends" {
+    run "$GRADING/trace" --reference --check crowd 3
+    [ "$status" -eq 0 ]
+    has "84 more clients"
+    has "crowd passed."
+    run "$GRADING/trace" --reference --check workers_share 6
+    [ "$status" -eq 0 ]
+    has "milliseconds"
+}
+
+@test "a check whose server runs under a tool is not drawn, and says so" {
+    run "$GRADING/trace" --reference --check no_data_race 3
+    [ "$status" -eq 3 ]
+    has "where its calls are not recorded"
+}
+
+@test "make trace, in a lab" {
+    "$GRADING/handout" edition 1 >/dev/null
+    cp "$ROOT/lab01-blocking/solution.c" edition/lab01-blocking/server.c
+    run make -s -C edition/lab01-blocking trace
+    [ "$status" -eq 0 ]
+    has "waits for client A"
+    [ -s edition/lab01-blocking/trace.html ]
+    run make -s -C edition/lab01-blocking trace CHECK=silent_client
+    [ "$status" -ne 0 ] # lab 1 has no such check
+    has "silent_client"
+    make -s -C edition/lab01-blocking clean
+    [ ! -e edition/lab01-blocking/trace.html ]
+}
+
+@test "a server that does not compile" {
+    echo 'int main(void) { return x; }' >s.c
+    run "$GRADING/trace" --file s.c 1
+    [ "$status" -eq 1 ]
+    has "error: 'x' undeclared" || has "error: ‘x’ undeclared"
+    has "trace: the server does not compile"
+}
+
+@test "invalid arguments" {
+    for arguments in "" 99 "1 2" "--check" "--file nothing.c 1" "--all --reference 1" "--columns x 1" "--unknown 1"; do
+        # shellcheck disable=SC2086
+        run "$GRADING/trace" $arguments
+        [ "$status" -eq 2 ] || { echo "$arguments: status $status, $output" && false; }
+    done
+}
+
+@test "nothing is left behind" {
+    export TMPDIR=$BATS_TEST_TMPDIR/tmp
+    mkdir tmp
+    "$GRADING/trace" --reference 2 >/dev/null
+    [ -z "$(ls tmp)" ]
+}
