@@ -1,6 +1,8 @@
 #include "drive/wait_loop.h"
 #include "core/clock.h"
 #include "core/hints.h"
+#include "core/procfs.h"
+#include "drive/peer.h"
 #include "observe/resources.h"
 #include "observe/tasks.h"
 
@@ -52,6 +54,18 @@ struct wait begin_wait(struct server *s)
     (snprintf(why, sizeof why, __VA_ARGS__), (WAIT)->why = why, (WAIT)->over = true)
 static char why[160];
 
+/* nc is a process of its own: on a busy machine it may not have passed on yet what it was given. */
+static bool nc_is_running(void)
+{
+    pid_t parent;
+    for (const struct peer *p = first_peer(); p != NULL; p = p->next) {
+        char state = p->is_nc && !p->closed ? read_task_state(p->nc, p->nc, &parent) : 'S';
+        if (state == 'R' || state == 'D')
+            return true;
+    }
+    return false;
+}
+
 static void inspect(struct wait *w, double time, double factor, bool served, bool late)
 {
     pid_t pid = w->server->pid;
@@ -68,7 +82,7 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
     if (used > most * factor || (late && is_spinning(w) && !all_tasks_asleep(pid))) {
         note_failure(SPINNING);
         GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
-    } else if (served || cpu != w->cpu || !all_tasks_asleep(pid)) {
+    } else if (served || cpu != w->cpu || !all_tasks_asleep(pid) || nc_is_running()) {
         w->cpu = cpu;
         w->quiet_since = time;
     } else {
