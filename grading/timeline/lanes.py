@@ -81,7 +81,7 @@ def task_lanes(recording):
             b, e = call["begin"], recording["duration"] if call["end"] is None else call["end"]
             if e - b < sliver(recording):
                 if b >= begin:
-                    lane["marks"].append({"time": b, "what": "runs", "for": call["on"], "line": place(call)})
+                    lane["marks"].append({"time": b, "what": "runs", "for": call["on"], "line": place(call), "callers": call["lines"][1:]})
                 continue
             b, e = max(b, begin), min(e, end)
             if e <= b:
@@ -89,7 +89,7 @@ def task_lanes(recording):
             if b - free >= 2 * sliver(recording):
                 lane["segments"].append(running(free, b))
             lane["segments"].append({"begin": b, "end": e, "state": "blocked", "label": describe(call),
-                                     "sentence": capitalized(clause(task["name"], call)) + ".", "line": place(call),
+                                     "sentence": capitalized(clause(task["name"], call)) + ".", "line": place(call), "callers": call["lines"][1:],
                                      "for": call["on"] if is_about_somebody(call) else None, "call": call})
             free = e
         if end - free >= 2 * sliver(recording):
@@ -127,7 +127,7 @@ def coroutine_lanes(recording):
         elif call["begin"] - lane["end"] >= sliver(recording):
             lane["segments"].append(suspended(lane, lane["end"], call["begin"], call))
         lane["serves"] = lane["serves"] or serves
-        lane["marks"].append({"time": call["begin"], "what": "runs", "for": call["on"], "line": place(call)})
+        lane["marks"].append({"time": call["begin"], "what": "runs", "for": call["on"], "line": place(call), "callers": call["lines"][1:]})
         lane["end"] = call["end"] if call["end"] is not None else recording["duration"]
         lane["last"] = call
         lane["ended"] = call["function"] == "close" and serves is not None
@@ -145,7 +145,7 @@ def coroutine_lanes(recording):
 
 
 def suspended(lane, begin, end, call):
-    return {"begin": begin, "end": end, "state": "waits", "label": describe(call), "line": place(call),
+    return {"begin": begin, "end": end, "state": "waits", "label": describe(call), "line": place(call), "callers": call["lines"][1:],
             "for": call["on"] if is_about_somebody(call) else None,
             "sentence": f"is suspended until it can {call['function']}: it waits for {waits_for(call)}"}
 
