@@ -4,9 +4,9 @@ include "week";
 def short: if . == null then null else harmless | if length > 1500 then .[:1500] + " ..." else . end end;
 def line: if . then one_line else null end;
 # A student may have left since a lab was compared.
-def still_here($folders): (.pairs // []) |= map(select($folders[.a] and $folders[.b]))
-  | (.groups // []) |= map(map(select($folders[.])))
-  | (.not_compared // []) |= map(select($folders[.folder]));
+def still_here($folders): .pairs |= ((. // []) | map(select($folders[.a] and $folders[.b])))
+  | .groups |= ((. // []) | map(map(select($folders[.]))))
+  | .not_compared |= ((. // []) | map(select($folders[.folder])));
 
 ($similar[0] // {}) as $similar
 | (map({(.folder): true}) | add // {}) as $folders
@@ -14,6 +14,7 @@ def still_here($folders): (.pairs // []) |= map(select($folders[.a] and $folders
   labs: [$labs[0][] as $lab | {name: $lab, checks:
     ([.[] | .labs[] | select(.lab == $lab and (.checks | length) > 0)][0].checks // []
         | map({name, title, points}))}],
+  max: ([$labs[0][] | ($weights[0] // {})[.] // 100] | add),
   similar: ($similar | with_entries(select(.key as $lab | $labs[0] | index($lab)) | .value |= still_here($folders))),
   students: map(.folder as $folder | {student: (.student | one_line), folder, problem: (.problem | line), total,
     id: (.id | line), group: (.group | line), absent: (.absent // false), labs: [.labs[] | {lab, score, verdict,

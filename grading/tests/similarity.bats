@@ -59,8 +59,10 @@ report_data() {
     hand_in zcopy copy5.c lab05-epoll
     grade_class class
     for lab in lab01-blocking lab05-epoll; do
-        [ "$(pairs "$lab" | wc -l)" = 1 ] || { pairs "$lab" && false; }
         is_found "$lab" two zcopy
+        # Renamed, the copy's other lines are no longer the starters', and resemble the others' too.
+        [ "$(pairs "$lab" | grep -vc zcopy)" = 0 ] || { pairs "$lab" && false; }
+        [[ "$(pairs "$lab" | head -n 1)" == *" two zcopy" ]] || { pairs "$lab" && false; }
     done
 }
 
@@ -123,6 +125,7 @@ report_data() {
     hand_in ben copy.c "$lab"
     { printf 'char *s = "</script><script>alert(1)</script>\u202e \u0085 \033[31m";\n' && cat server.c; } >mine.c
     hand_in "$evil" mine.c "$lab"
+    hand_in "$evil 2" mine.c "$lab" # all lines of equal files are shown
     python3 -c '
 open("braces.c", "w").write("{" * 60000)
 open("short.c", "w").write("{" * 19000)
