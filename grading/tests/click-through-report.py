@@ -75,6 +75,10 @@ class Browser:
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.devtools("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
 
+    def follow(self, link):
+        """A change of the address is reported to the page later: so it is done here as well."""
+        self.run("location.hash = arguments[0]; window.dispatchEvent(new HashChangeEvent('hashchange'))", link)
+
     def screenshot(self, name):
         if screenshots:
             with open(os.path.join(screenshots, name + ".png"), "wb") as file:
@@ -175,11 +179,11 @@ try:
     ok("the first Tab stop skips to the table", browser.run("return document.activeElement.className") == "skip")
     browser.press("enter")
     stops = []
-    for _ in range(8):
+    for _ in range(7 if len(labs) == 1 else 6):
         browser.press("tab")
         stops.append(browser.run("const e = document.activeElement; return e.id || e.getAttribute('aria-label')"))
-    ok("then the controls and the table, in order", stops[:7] == ["lab", "search", "which", "check", "Students by checks", "sort-student", "sort-score"], stops)
-    browser.press("tab", shift=True)
+    controls = ["lab", "search", "which", "check"] if len(labs) == 1 else ["lab", "search", "which"]
+    ok("then the controls and the table, in order", stops == [*controls, "Students by checks", "sort-student", "sort-score"], stops)
     browser.press("enter")
     ok("Enter sorts", browser.run("return document.querySelector('#grid th[aria-sort=ascending], #grid th[aria-sort=descending]') !== null && document.activeElement.id") == "sort-score")
     nameless = browser.run("""return [...document.querySelectorAll('button, select, input')].filter(e =>
@@ -222,8 +226,7 @@ try:
 
     # Untouched starters.
     untouched = browser.run("return data.students.filter(s => s.labs.some(r => r.untouched)).map(s => s.student)")
-    browser.run("location.hash = ''")
-    browser.run("location.hash = '#show?which=starter&lab=' + arguments[0]", labs[0])
+    browser.follow(f"#show?which=starter&lab={labs[0]}")
     notes = browser.run("return [...document.querySelectorAll('#grid td.note')].map(n => n.textContent)")
     ok("untouched starters are shown as such", untouched and notes and all("untouched starter" in note for note in notes), (untouched, notes))
 
@@ -231,8 +234,10 @@ try:
     pairs = browser.run("return Object.values(data.similar).flatMap(s => s.pairs || []).length")
     if pairs:
         browser.click(".pairs summary")
-        passage = browser.run("""return [...document.querySelectorAll('.passage tbody tr')].filter(row => row.cells.length === 4)
-            .map(row => [...row.cells].map(cell => cell.textContent))""")
+        passage = browser.run("""return new Promise(done => {
+            const rows = () => [...document.querySelectorAll('.passage tbody tr')].filter(row => row.cells.length === 4);
+            const look = () => rows().length ? done(rows().map(row => [...row.cells].map(cell => cell.textContent))) : requestAnimationFrame(look);
+            look(); })""")
         ok("a pair opens and shows lines side by side", passage and any(row[1] == row[3] and row[1].strip() for row in passage), passage[:5])
         folded = browser.run("return document.querySelectorAll('.passage .fold').length")
         if folded:
@@ -248,7 +253,7 @@ try:
     for width in (400, 1280):
         for scheme in ("light", "dark"):
             browser.set_screen(width, scheme=scheme)
-            browser.run("location.hash = '#show?lab=' + arguments[0]", lab)
+            browser.follow(f"#show?lab={lab}")
             ok(f"{width} px, {scheme}: no horizontal scrolling", browser.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1"),
                browser.run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"))
             cells = """const outside = [], box = document.querySelector('.scroll').getBoundingClientRect();
