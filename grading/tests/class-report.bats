@@ -21,6 +21,8 @@
     cp class/ben/lab01-blocking/server.c "class/$long/lab01-blocking/server.c"
     echo 'int main(<b>' >class/Ada/lab01-blocking/server.c
     echo letter >class/letter.docx
+    mkdir results
+    printf 'student,lab,points,reason\nAda,1,35,was ill\ndan,1,62.5,showed it\n' >results/overrides.csv
     "$GRADING/grade" --class class --results results --labs 1,2 "${options[@]}" >/dev/null 2>&1
     run "$GRADING/tests/click-through-report.py" results
     [ "$status" -eq 0 ] && [[ "$output" != *"not ok"* ]] || { echo "$output" && false; }
