@@ -20,12 +20,11 @@ printed and the time are limited.
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from bisect import bisect_left, bisect_right
 from difflib import SequenceMatcher
 
@@ -37,7 +36,7 @@ MAX_TOKENS = 20_000  # the longest solution has 4,000
 MAX_PAIRS = 40  # of a lab, listed
 MAX_SHOWN = 1_500_000  # characters of a lab's sources in the report
 MAX_LINE = 240  # characters of a line that are shown
-SECONDS = 300  # for all labs
+SECONDS = 300  # of CPU time, for all labs: not of a clock, so that a busy machine makes no difference
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\u2028\u2029]")
 KEYWORDS = set("""auto break case char const continue default do double else enum extern float for goto if inline int
     long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
@@ -113,10 +112,11 @@ def read(path):
 
 def sim_c(files, options, seconds):
     """[(file, first, last, file, first, last)], lines counted from 0. None: it took too long, or crashed."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
     process = subprocess.Popen(["sim_c", "-n", "-T", "-r", str(RUN), *options, "-i"], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace")
-    timer = threading.Timer(seconds, process.kill)
-    timer.start()
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace", preexec_fn=limit)
     try:
         process.stdin.write("".join(file + "\n" for file in files))
         process.stdin.close()
@@ -130,8 +130,6 @@ def sim_c(files, options, seconds):
                 found.append((file_a, int(a0) - 1, int(a1) - 1, file_b, int(b0) - 1, int(b1) - 1))
     except BrokenPipeError:
         pass
-    finally:
-        timer.cancel()
     return found if process.wait() == 0 else None
 
 
@@ -190,6 +188,7 @@ class Lab:
     def edges(self, seconds):
         """All pairs worth a look, as (share, tokens, a, b, runs), the most similar first."""
         found = sim_c([f"{number}.c" for number in sorted(self.compared)], ["-e", "-s"], seconds)
+        self.problem = "the comparison took too long" if found is None else None
         pairs = {}
         for a, a0, a1, b, b0, b1 in found or []:
             pairs.setdefault((int(a), int(b)), []).append((a0, a1, b0, b1))
@@ -199,7 +198,7 @@ class Lab:
             tokens = self.sources[a].tokens_of(set(range(lines[0] + 1)) - self.sources[a].given)
             edges.append((101, tokens, a, b, [(0, lines[0], 0, lines[1])]))
         edges.sort(key=lambda edge: (-edge[0], -edge[1], edge[2], edge[3]))
-        return None if found is None and not edges else edges
+        return edges
 
     def edge(self, number_a, number_b, runs):
         """A run counts unless it overlaps a longer one: each line is counted once."""
@@ -249,12 +248,12 @@ class Lab:
         starter[folder] = sorted(given)
         return size
 
-    def result(self, deadline):
+    def result(self):
         self.mark_what_was_given()
-        edges = self.edges(max(5, deadline - time.monotonic()))
-        problem = "the comparison took too long" if edges is None else None
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        edges = self.edges(max(5, SECONDS - int(used.ru_utime + used.ru_stime)))
         groups, chosen = {number: [number] for number in self.sources}, []
-        for edge in edges or []:
+        for edge in edges:
             a, b = edge[2:4]
             if groups[a] is not groups[b]:
                 chosen.append(edge)
@@ -275,7 +274,7 @@ class Lab:
             pairs.append({"a": self.folders[a], "b": self.folders[b], "share": min(share, 100), "tokens": tokens,
                           "same": share > 100, "group": listed.index(group) if len(group) > 2 else None,
                           "passages": passages})
-        return {"compared": len(self.compared) + len(self.copies), "problem": problem, "not_compared": self.not_compared,
+        return {"compared": len(self.compared) + len(self.copies), "problem": self.problem, "not_compared": self.not_compared,
                 "untouched": self.untouched, "pairs": pairs, "more": len(chosen) - len(pairs), "groups": listed,
                 "sources": sources, "starter": starter}
 
@@ -293,12 +292,12 @@ def main():
     starters = {name[:-2]: Source(read(os.path.join(directory, name))[0]) for name in sorted(os.listdir(directory))}
     with open(os.path.join(work, "compare.json"), encoding="utf-8") as file:
         labs = json.load(file)
-    results, deadline, there = {}, time.monotonic() + SECONDS, shutil.which("sim_c") is not None
+    results, there = {}, shutil.which("sim_c") is not None
     with tempfile.TemporaryDirectory() as temporary:
         os.chdir(temporary)
         for name, entries in labs.items():
             lab = Lab(name, entries, work, starters)
-            results[name] = lab.result(deadline) if there else {"problem": "missing", "untouched": lab.untouched}
+            results[name] = lab.result() if there else {"problem": "missing", "untouched": lab.untouched}
         os.chdir("/")
     json.dump(results, sys.stdout)
 
