@@ -40,6 +40,11 @@ answers_in() {
     find "$1" -type f -not -name hints.md -exec grep -hoFf phrases {} +
 }
 
+# finds_nothing ARGUMENT... - grep finds nothing. (In a test, the status of "! grep" is ignored.)
+finds_nothing() {
+    ! grep "$@"
+}
+
 @test "it contains no line of a solution that is not in a starter" {
     [ "$(wc -l <secrets)" -gt 40 ]
     [ -z "$(answers_in edition)" ] || { answers_in edition && false; }
@@ -54,7 +59,7 @@ answers_in() {
 }
 
 @test "without the last hints, no hint contains a line of a solution, and each check has a hint" {
-    ! grep -qFf phrases brief/lab*/hints.md
+    finds_nothing -qFf phrases brief/lab*/hints.md
     for lab in brief/lab*/; do
         grep '^## ' "$lab/hints.md" | cut -d ' ' -f 2 | while IFS= read -r check; do
             make -s -C "$lab" hint "CHECK=$check" | grep -q .
@@ -85,13 +90,8 @@ answers_in() {
     [ "$status" -eq 2 ]
 }
 
-@test "every link in its READMEs works, except those to solutions" {
-    cd edition
-    for page in README.md lab*/*.md; do
-        grep -oE '\]\([^)#:]+' "$page" | sed 's/^](//' | while IFS= read -r link; do
-            [ -e "$(dirname "$page")/$link" ] || [ "$(basename "$link")" = solution.c ] || { echo "$page: $link" && exit 1; }
-        done
-    done
+@test "every link in its READMEs works" {
+    [ -z "$(dead_links edition)" ] || { dead_links edition && false; }
 }
 
 @test "some labs only" {
@@ -112,8 +112,97 @@ answers_in() {
             [[ "$output" != "Choose a check"* && "$output" != *"cannot open"* ]] || { echo "$check: $output" && false; }
         done
     done
-    ! grep -qFf phrases later/grading/lib/hints.md
+    finds_nothing -qFf phrases later/grading/lib/hints.md
     run make -s -C later/lab05-epoll diff
     [ "$status" -eq 0 ]
     [ "$output" = "The lab before lab05-epoll is not here: there is nothing to compare it with." ]
+}
+
+# dead_links DIR - the links in its pages that lead nowhere
+dead_links() {
+    local page link
+    for page in "$1"/README.md "$1"/lab*/*.md; do
+        { grep -oE '\]\([^)#:]+' "$page" || true; } | sed 's/^](//' | while IFS= read -r link; do
+            [ -e "$(dirname "$page")/$link" ] || echo "$page: $link"
+        done
+    done
+}
+
+# every_hint_works DIR
+every_hint_works() {
+    local lab check
+    for lab in "$1"/lab*/; do
+        for check in $(awk -f "$GRADING/lib/list-checks.awk" "$lab/test.c" | cut -d ' ' -f 2); do
+            run make -s -C "$lab" hint "CHECK=$check"
+            [ "$status" -eq 0 ]
+            [[ "$output" != "Choose a check"* && "$output" != *"cannot open"* ]] || { echo "$check: $output" && false; }
+        done
+    done
+}
+
+@test "one lab alone: no dead links, working hints, and it is not called the first" {
+    for lab in 2 5; do
+        "$GRADING/handout" "only$lab" "$lab"
+        [ -z "$(dead_links "only$lab")" ] || { dead_links "only$lab" && false; }
+        every_hint_works "only$lab"
+        finds_nothing -iE 'begin with|first lab' "only$lab/README.md"
+        grep -q "](lab0$lab-[a-z]*/README.md)\. Replace the TODOs" "only$lab/README.md"
+    done
+    run make -s -C only2/lab02-fork diff
+    [[ "$output" != *"first lab"* ]]
+}
+
+@test "labs are added one by one, and what a student has changed is left as it was" {
+    for lab in 2 1 3; do
+        run "$GRADING/handout" growing "$lab"
+        [ "$status" -eq 0 ]
+        [[ "$output" == *"lab0$lab-"* ]]
+        [ -z "$(dead_links growing)" ] || { dead_links growing && false; }
+        every_hint_works growing
+        grep -q "(lab0$lab-[a-z]*/README.md)" growing/README.md
+        [ ! -e growing/README.md.old ]
+    done
+    grep -q 'begin with \[lab01-blocking\](lab01-blocking/README.md)' growing/README.md
+    make -s -C growing/lab02-fork diff >/dev/null
+    # In the end, the same as at once, except for the way to lab 1's hints.
+    "$GRADING/handout" at-once 1 2 3
+    diff -r -x hints.md growing at-once
+    # Work is not overwritten, nor is what an instructor has written.
+    echo "/* mine */" >growing/lab02-fork/server.c
+    echo "Our course begins in room 5." >>growing/README.md
+    run "$GRADING/handout" growing 2 4
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"lab04-select."* && "$output" == *"It has lab02-fork already"* && "$output" == *"README.md.old"* ]]
+    [ "$(cat growing/lab02-fork/server.c)" = "/* mine */" ]
+    grep -q "room 5" growing/README.md.old
+    grep -q '(lab04-select/README.md)' growing/README.md
+    [ -z "$(answers_in growing)" ]
+    # Nothing else is taken for an edition, least of all this repository.
+    mkdir -p something/lab01-blocking
+    for other in something "$ROOT"; do
+        run "$GRADING/handout" "$other" 2
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"not a student edition"* ]]
+    done
+    run "$GRADING/handout" growing
+    [ "$status" -eq 2 ]
+}
+
+@test "without the last hints, LEVEL=3 is not recommended, also in labs that are added later" {
+    "$GRADING/handout" --no-last-hints few 2
+    "$GRADING/handout" few 3
+    for edition in brief few; do
+        finds_nothing -rn 'LEVEL=3' --include=README.md --include=hints.md --include=lab.mk "$edition"
+        finds_nothing -n 'nearly the answer' -r --include='*.md' "$edition"
+        [ -z "$(dead_links "$edition")" ]
+        grep -q 'LEVEL=2' "$edition/lab02-fork/README.md"
+        run make -s -C "$edition/lab02-fork" help
+        [[ "$output" == *"LEVEL=2: a more detailed one"* ]]
+    done
+    finds_nothing -qFf phrases few/lab*/hints.md few/grading/lib/hints.md
+    grep -q 'LEVEL=3' edition/lab02-fork/README.md
+}
+
+@test "no page mentions a solution.c, which students do not have" {
+    finds_nothing -rn 'solution\.c' --include='*.md' edition
 }

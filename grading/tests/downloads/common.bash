@@ -10,7 +10,7 @@ setup_file() {
     [ -z "$(sandbox_problem)" ] || SANDBOX=--no-sandbox # nothing that is handed in here is run
     export COURSE=$BATS_FILE_TMPDIR/course
     mkdir -p "$COURSE/grading"
-    cp -a "$GRADING"/{class,lib,lab.mk,grade} "$COURSE/grading"
+    cp -a "$GRADING"/{class,starters,lib,lab.mk,grade} "$COURSE/grading"
     mkdir "$COURSE/grading/harness"
     for lab in "$GRADING"/../lab[0-9]*/; do
         mkdir "$COURSE/$(basename "$lab")"
