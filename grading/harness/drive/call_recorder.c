@@ -104,6 +104,7 @@ static struct record *new_record(enum record_kind kind, int fd)
     r->fd = fd;
     r->pid = self.pid;
     r->made = 0;
+    r->functions = 0;
     r->in_epoll = 0;
     r->epoll_data = 0;
     r->serial = serial;
@@ -247,6 +248,8 @@ static struct begun begin(struct record *r, enum called function, int64_t size, 
     find_self();
     uint32_t number = atomic_fetch_add_explicit(&r->made, 1, memory_order_relaxed) + 1;
     struct recorded_call *c = &r->calls[number % CALLS_KEPT];
+    if ((r->functions & 1U << function) == 0)
+        atomic_fetch_or(&r->functions, 1U << function);
     atomic_store_explicit(&c->number, 0, memory_order_relaxed);
     atomic_store_explicit(&c->times, 1, memory_order_relaxed);
     atomic_store_explicit(&c->returned, 0, memory_order_relaxed);

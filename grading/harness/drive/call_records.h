@@ -89,10 +89,11 @@ struct record {
     uint8_t kind;            /* enum record_kind */
     uint8_t in_epoll;        /* it has been added to an epoll instance, and perhaps removed since */
     uint16_t local_port, peer_port;
-    int32_t fd;            /* its number */
-    int32_t pid;           /* the process in which it was first seen */
-    _Atomic uint32_t made; /* the number of the latest call */
-    uint64_t epoll_data;   /* of the last epoll_ctl */
+    int32_t fd;                 /* its number */
+    int32_t pid;                /* the process in which it was first seen */
+    _Atomic uint32_t made;      /* the number of the latest call */
+    _Atomic uint32_t functions; /* all that were called: bits 1 << enum called */
+    uint64_t epoll_data;        /* of the last epoll_ctl */
     struct recorded_call
         calls[CALLS_KEPT]; /* the call with this number is at number % CALLS_KEPT */
 };

@@ -24,6 +24,7 @@ struct server {
     pid_t pid;
     int port;
     bool valgrind;                      /* it runs under memcheck or helgrind */
+    bool has_faults;                    /* faults are injected */
     const struct call_log *call_log;    /* see call_log.h; NULL: its calls are not recorded */
     const struct crash_record *crashes; /* or NULL */
     struct output out, err, log;
