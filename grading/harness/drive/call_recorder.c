@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -38,6 +39,17 @@ __attribute__((constructor(101))) static void map_log(void)
             call_log = memory;
     }
     errno = saved;
+}
+
+bool record_message(const char *text, size_t size);
+bool record_message(const char *text, size_t size)
+{
+    if (call_log == NULL)
+        return false;
+    uint32_t start = atomic_fetch_add(&call_log->messages_size, (uint32_t)size);
+    if (start < MESSAGES_SIZE && size <= MESSAGES_SIZE - start)
+        memcpy(call_log->messages + start, text, size);
+    return true;
 }
 
 /* ---- who calls --------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@
 
 enum {
     CALL_LOG_MAGIC = 0x43414c4c,
+    MESSAGES_SIZE = 32768,
     CALLS_KEPT = 8,      /* of each socket */
     MAX_RECORDS = 32768, /* then the oldest are overwritten */
     MAX_SERIAL = UINT32_MAX >> 2,
@@ -101,6 +102,8 @@ struct record {
 struct call_log {
     uint32_t magic;
     _Atomic uint32_t records_made;
+    _Atomic uint32_t messages_size;     /* more than MESSAGES_SIZE: the last ones did not fit */
+    char messages[MESSAGES_SIZE];       /* of faults.so, in lines; a NUL is not written yet */
     struct record records[MAX_RECORDS]; /* the record with this serial is at serial % MAX_RECORDS */
 };
 

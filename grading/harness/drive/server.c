@@ -219,7 +219,7 @@ bool exited_by_fault(struct server *s, struct ending *e)
 {
     struct wait w = begin_wait(s);
     while (!has_ended(s))
-        if (!continue_wait(&w) && strstr(s->err.text, "FAULTS: SIGTERM") == NULL)
+        if (!continue_wait(&w) && strstr(standard_error_of(s), "FAULTS: SIGTERM") == NULL)
             return false;
         else if (w.over)
             break;
