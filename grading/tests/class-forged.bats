@@ -34,6 +34,10 @@ setup_file() {
     hand_in closes-standard-error lab01-blocking server.c
     insert "$forged/forges-the-summary.c" race.c >server.c
     hand_in forges-a-race lab03-threads server.c
+    for name in tells-tsan-to-ignore hides-from-tsan; do
+        insert "$forged/$name.c" "$GRADING/../lab06-reactor/solution.c" >server.c
+        hand_in "$name" lab06-reactor server.c
+    done
     hand_in lab2-in-lab4 lab04-select lab2.c
     for name in forges-the-summary asks-valgrind-to-forge leaks-in-a-child says-that-it-only-forks \
         says-that-it-cannot-be-run says-that-valgrind-failed spins-as-an-orphan; do
@@ -41,7 +45,7 @@ setup_file() {
         hand_in "$name" lab01-blocking server.c
     done
     STATUS=0
-    "$GRADING/grade" --class "$CLASS" --results "$RESULTS" --labs 1,3,4 --jobs 3 >screen 2>&1 </dev/null || STATUS=$?
+    "$GRADING/grade" --class "$CLASS" --results "$RESULTS" --labs 1,3,4,6 --jobs 3 >screen 2>&1 </dev/null || STATUS=$?
     export STATUS
 }
 
@@ -90,6 +94,12 @@ unobserved="is served by a process that does not"
 }
 @test "helgrind's summary, likewise" { fails forges-a-race no_data_race "$unobserved" lab03; }
 @test "memcheck's summary, through a request to valgrind" { fails asks-valgrind-to-forge memory "without a report"; }
+@test "options of ThreadSanitizer: helgrind's opinion is final" {
+    fails tells-tsan-to-ignore no_data_race "2 errors" lab06
+}
+@test "code that ThreadSanitizer is not to see" {
+    fails hides-from-tsan no_data_race "according to helgrind and to ThreadSanitizer" lab06
+}
 @test "memory leaked by a child that valgrind does not observe" { fails leaks-in-a-child memory "$unobserved"; }
 @test "an open descriptor, and a message of the fault library about it" {
     fails says-that-it-only-forks memory "one left open"
