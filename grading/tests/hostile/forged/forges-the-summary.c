@@ -1,4 +1,5 @@
-/* Leaks memory. Under valgrind it starts itself again without, and prints what valgrind would have. */
+/* Leaks memory. Under valgrind it starts itself again without, and prints what valgrind would have.
+ */
 #include <string.h>
 static void *volatile lost;
 __attribute__((constructor)) static void begin(int argc, char **argv)

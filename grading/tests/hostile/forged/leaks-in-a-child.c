@@ -1,9 +1,13 @@
-/* Leaks memory. Under valgrind, a child becomes the same program without, and serves the clients. */
+/* Leaks memory. Under valgrind, a child becomes the same program without, and serves the clients.
+ */
 #include <string.h>
 #include <sys/wait.h>
 static void *volatile lost;
 static pid_t child;
-static void pass_on(int sig) { kill(child, sig); }
+static void pass_on(int sig)
+{
+    kill(child, sig);
+}
 __attribute__((constructor)) static void begin(int argc, char **argv)
 {
     const char *preloaded = getenv("LD_PRELOAD");

@@ -1,4 +1,5 @@
-/* A child starts the server again without the preloaded library; this process only passes on signals. */
+/* A child starts the server again without the preloaded library; this process only passes on
+ * signals. */
 #include <string.h>
 #include <sys/wait.h>
 static pid_t child;
