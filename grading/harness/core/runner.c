@@ -48,6 +48,8 @@ START_TEST(run_body)
     signal(SIGPIPE, SIG_IGN);
     begin_timeline(running_name);
     running();
+    if (passed_hook != NULL)
+        passed_hook();
     report->status = PASSED;
 }
 END_TEST

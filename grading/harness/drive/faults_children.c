@@ -174,16 +174,18 @@ int kill(pid_t pid, int sig)
     if (pid >= FIRST_IMAGINARY_PID)
         return 0;
     if (pid == -1) {
-        dprintf(2, "kill(-1, %d) would signal every process of this user; it was not sent\n", sig);
+        report_fault("kill(-1, %d) would signal every process of this user; it was not sent\n",
+                     sig);
         errno = EPERM;
         return -1;
     }
     int saved = errno;
     if (sig != 0 && (pid == 0 || pid == -getpgrp()) && !has_own_group)
-        dprintf(2, "FAULTS: kill(%d, %d) signals the group that the server was started in\n", pid,
-                sig);
+        report_fault("FAULTS: kill(%d, %d) signals the group that the server was started in\n", pid,
+                     sig);
     else if (sig != 0 && pid > 0 && in_first_process() && was_reaped(pid))
-        dprintf(2, "FAULTS: kill(%d, %d), but waitpid() has already returned %d\n", pid, sig, pid);
+        report_fault("FAULTS: kill(%d, %d), but waitpid() has already returned %d\n", pid, sig,
+                     pid);
     errno = saved;
     int result = real(pid, sig);
     if (late_kill != 0 && result == 0 && pid > 0 && in_first_process())
@@ -224,7 +226,7 @@ pid_t fork_with_faults(pid_t (*real)(void))
     if (!in_first_process()) {
         pid_t pid = real();
         if (pid > 0 && RUNNING_ON_VALGRIND)
-            dprintf(2, "FAULTS: process %d only forks\n", (int)getpid());
+            VALGRIND_PRINTF("FAULTS: process %d only forks\n", (int)getpid());
         return pid;
     }
     if (imaginary_children != 0 && imaginary < imaginary_children && accepted > 0)
@@ -276,8 +278,8 @@ int child_ends_after_eintr(void)
     raise(SIGCHLD);
     int after = errno;
     if (after != before)
-        dprintf(2, "FAULTS: the handler of SIGCHLD changed errno from %s to %s\n",
-                strerrorname_np(before), strerrorname_np(after));
+        report_fault("FAULTS: the handler of SIGCHLD changed errno from %s to %s\n",
+                     strerrorname_np(before), strerrorname_np(after));
     errno = after;
     return -1;
 }
