@@ -53,14 +53,20 @@ static void limit(int resource, rlim_t most)
         setrlimit(resource, &(struct rlimit){most, most});
 }
 
-/* These limits hold for the sandbox as a whole: the user namespace that bwrap creates inherits the
- * limit of processes, whoever joins it later. */
+/* The number of processes is limited in the server only, which is alone with its own in its user
+ * namespace. If bwrap had this limit, it would hold for the namespace above as well, where the
+ * harness and all servers are: two of 200 processes each would then be one too many. */
 static void set_limits(void)
 {
     limit(RLIMIT_NPROC, MAX_PROCESSES);
     limit(RLIMIT_CPU, MAX_CPU_SECONDS);
     limit(RLIMIT_FSIZE, MAX_FILE_SIZE);
-    /* If the machine still runs out of memory, the kernel should kill this first. */
+}
+
+/* If the machine runs out of memory, the kernel should kill this first. A server cannot write to
+ * its /proc. */
+static void be_killed_first(void)
+{
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd != -1 && write(fd, "1000", 4) != 4)
         perror("harness: oom_score_adj");
@@ -91,7 +97,7 @@ static _Noreturn void become_bwrap(pid_t parent, int out)
     if (getppid() != parent)
         _exit(127);
     setpgid(0, 0);
-    set_limits();
+    be_killed_first();
     /* The server can inspect what bwrap has open: none of our descriptors may be there. */
     if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == -1)
         _exit(127);
@@ -152,7 +158,7 @@ static pid_t open_sandbox(void)
  * Returns in the child. */
 static void join_sandbox(pid_t inside, int out)
 {
-    set_limits();
+    be_killed_first();
     int sandbox = (int)syscall(SYS_pidfd_open, inside, 0);
     if (sandbox == -1 ||
         setns(sandbox, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC) == -1) {
@@ -160,6 +166,7 @@ static void join_sandbox(pid_t inside, int out)
         _exit(127);
     }
     close(sandbox);
+    set_limits();
     pid_t child = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
     if (child == 0) {
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
