@@ -39,8 +39,7 @@ enum {
 
 struct process {
     int pid, tid; /* tid: a thread that has not ended */
-    bool first;   /* of its sandbox: when it ends, the kernel kills all others there */
-    unsigned long resident;
+    bool first;   /* of its sandbox */
 };
 
 static struct process processes[MAX_PIDS];
@@ -129,8 +128,8 @@ static unsigned long read_processes(void)
             continue;
         p->pid = pid;
         p->tid = thread_with_memory(pid, status, sizeof status);
-        p->resident = field(status, "\nVmRSS:");
-        resident += p->resident;
+        /* Not the pages of programs and libraries: the machine has them once. */
+        resident += field(status, "\nRssAnon:") + field(status, "\nRssShmem:");
         process_count++;
     }
     if (proc != NULL)
@@ -158,8 +157,8 @@ static unsigned long proportional(void)
     static char text[4096];
     unsigned long sum = 0;
     for (int i = 0; i < process_count; i++)
-        sum += read_of(processes[i].tid, "smaps_rollup", text, sizeof text) ? field(text, "\nPss:")
-                                                                            : processes[i].resident;
+        if (read_of(processes[i].tid, "smaps_rollup", text, sizeof text)) /* it has not ended */
+            sum += field(text, "\nPss:");
     return sum;
 }
 

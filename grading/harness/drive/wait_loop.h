@@ -4,7 +4,8 @@
  *  - the server has ended, or
  *  - every thread of the server has been blocked, without using CPU time, for two seconds, or
  *  - the server has used three seconds of CPU time, or one if it is known to spin, or
- *  - twenty seconds have passed (each is five times longer under valgrind).
+ *  - twenty seconds have passed (each is five times longer under valgrind), or
+ *  - it has been asleep for thirty seconds of this check, in naps, or refuses to be inspected.
  */
 #ifndef DRIVE_WAIT_LOOP_H
 #define DRIVE_WAIT_LOOP_H
