@@ -18,7 +18,7 @@ static const double MAX_CPU_SECONDS_IF_KNOWN = 1;
 enum { SPINNING_NANOSECONDS_IF_KNOWN = 20 * 1000 * 1000 };
 
 /* A server that is slow by sleeping, in naps too short for ASLEEP_SECONDS: in one check, all those
- * together. References sleep for a tenth of that while something is waited for. */
+ * together. References sleep for five seconds at most while something is waited for. */
 static const double MAX_ASLEEP_IN_CHECK = 30;
 static double asleep_in_check, sampled;
 
@@ -95,6 +95,11 @@ static bool naps_for_too_long(const struct server *s, double time)
     if (all_tasks_asleep(s->pid))
         asleep_in_check += since < 2 * INSPECTION_SECONDS ? since : 2 * INSPECTION_SECONDS;
     return asleep_in_check > MAX_ASLEEP_IN_CHECK;
+}
+
+double asleep_while_waiting(void)
+{
+    return asleep_in_check;
 }
 
 bool continue_wait(struct wait *w)

@@ -28,6 +28,8 @@ bool continue_wait(struct wait *w);
  * on it is known to spin: in later waits much less is enough, until it is seen asleep. */
 bool is_spinning(const struct wait *w);
 void note_asleep(const struct server *s);
+/* For how many seconds the server was asleep in the waits of this check, and nothing came. */
+double asleep_while_waiting(void);
 
 /* A server abandons a call to a backend after one second. So while calls are held, a server that
  * sleeps is given 0.4 seconds instead of two. */
