@@ -6,7 +6,6 @@
 #include "drive/backend.h"
 #include "drive/call_log.h"
 #include "drive/crash.h"
-#include "drive/exec_failure.h"
 #include "drive/peer.h"
 #include "drive/wait_loop.h"
 #include "observe/signals.h"
@@ -25,17 +24,14 @@
 /* ---- starting ---------------------------------------------------------------------------- */
 
 /* If exec itself failed, or valgrind before the server's first instruction, the machine is at
- * fault. A server can print valgrind's messages as well, but then valgrind works. */
+ * fault. */
 static void check_exec(struct server *s)
 {
-    const char *fatal = NULL;
-    if (exec_failure() != NULL)
-        grader_error("%s", exec_failure());
-    if (s->valgrind)
+    const char *fatal = strstr(s->err.text, "harness: cannot run");
+    if (fatal == NULL && s->valgrind)
+        fatal = strstr(s->err.text, "valgrind: ");
+    if (fatal == NULL && s->valgrind)
         fatal = strstr(s->err.text, "FATAL: ThreadSanitizer");
-    if (s->valgrind && fatal == NULL && (fatal = strstr(s->err.text, "valgrind: ")) != NULL &&
-        valgrind_works())
-        fatal = NULL;
     if (fatal != NULL)
         grader_error("%.*s", (int)strcspn(fatal, "\n"), fatal);
 }
@@ -143,7 +139,6 @@ struct server *start_server_with(struct server_options options)
         log = open_call_log(server_program);
     struct crash_record *crashes = NULL;
     int crash_record = log != NULL ? create_crash_record(&crashes) : -1;
-    forget_exec_failure();
     pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();
     if (pid == 0)
         exec_server(&options, parent, out[1], err[1], crash_record);

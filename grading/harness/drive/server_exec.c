@@ -1,7 +1,6 @@
 #include "drive/server_exec.h"
 #include "core/sandbox.h"
 #include "drive/call_log.h"
-#include "drive/exec_failure.h"
 #include "drive/valgrind_stacks.h"
 
 #include <errno.h>
@@ -146,10 +145,8 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     if (!sandbox_is_used() && getppid() != parent) /* a sandbox ends with its creator anyway */
         _exit(127);
     setpgid(0, 0); /* a server that signals its group must not signal the grader */
-    if (!set_up_descriptors(options, out, err, crash_record)) {
-        note_exec_failure("the server with its descriptors");
+    if (!set_up_descriptors(options, out, err, crash_record))
         _exit(127);
-    }
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_DFL);
     set_up_environment(options, crash_record != -1);
@@ -168,6 +165,6 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     for (const char *const *a = options->argv; *a != NULL && n < MAX_ARGUMENTS - 1; a++)
         argv[n++] = *a;
     execvp(argv[0], (char *const *)argv);
-    note_exec_failure(argv[0]);
+    dprintf(2, "harness: cannot run %s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
