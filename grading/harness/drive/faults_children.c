@@ -216,7 +216,7 @@ pid_t fork_with_faults(pid_t (*real)(void))
     if (!in_first_process()) {
         pid_t pid = real();
         if (pid > 0 && RUNNING_ON_VALGRIND)
-            dprintf(2, "FAULTS: process %d only forks\n", (int)getpid());
+            VALGRIND_PRINTF("FAULTS: process %d only forks\n", (int)getpid());
         return pid;
     }
     if (imaginary_children != 0 && imaginary < imaginary_children && accepted > 0)

@@ -18,19 +18,46 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- starting ---------------------------------------------------------------------------- */
 
+/* Shared with the child until it has become the server, which thus cannot write there. */
+static int *exec_error;
+
+static void prepare_exec_error(void)
+{
+    if (exec_error == NULL)
+        exec_error = mmap(NULL, sizeof *exec_error, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (exec_error == MAP_FAILED)
+        grader_error("mmap: %s", strerror(errno));
+    *exec_error = 0;
+}
+
+/* What is wrong if valgrind could not begin, or NULL. What is on standard error was written by
+ * valgrind only if the server's first instruction has not been executed: that is logged before. */
+static const char *failure_of_valgrind(struct server *s)
+{
+    const char *log = valgrind_log_of(s);
+    if (strstr(log, "== Command: ") == NULL)
+        return strstr(s->err.text, "valgrind: ");
+    const char *fatal = strstr(log, "\nvalgrind: ");
+    return fatal != NULL ? fatal + 1 : NULL;
+}
+
 /* If exec itself failed, or valgrind before the server's first instruction, the machine is at
  * fault. */
-static void check_exec(struct server *s)
+static void check_exec(struct server *s, enum tool tool)
 {
-    const char *fatal = strstr(s->err.text, "harness: cannot run");
-    if (fatal == NULL && s->valgrind)
-        fatal = strstr(s->err.text, "valgrind: ");
-    if (fatal == NULL && s->valgrind)
+    const char *fatal = NULL;
+    if (*exec_error != 0)
+        grader_error("cannot run the server: %s", strerror(*exec_error));
+    if (tool == MEMCHECK || tool == HELGRIND)
+        fatal = failure_of_valgrind(s);
+    if (tool == THREAD_SANITIZER)
         fatal = strstr(s->err.text, "FATAL: ThreadSanitizer");
     if (fatal != NULL)
         grader_error("%.*s", (int)strcspn(fatal, "\n"), fatal);
@@ -51,7 +78,7 @@ static void check_listening_socket(struct server *s)
         fail_check(s, expected, "one on an address other than 127.0.0.1 (INADDR_ANY?)");
 }
 
-static void wait_until_it_listens(struct server *s)
+static void wait_until_it_listens(struct server *s, enum tool tool)
 {
     static const char expected[] = "the line \"listening on 127.0.0.1:PORT\" on standard output";
     struct wait w = begin_wait(s);
@@ -60,7 +87,7 @@ static void wait_until_it_listens(struct server *s)
     while ((newline = strchr(s->out.text, '\n')) == NULL && s->out.size < OUTPUT_SIZE)
         if (!continue_wait(&w) && strchr(s->out.text, '\n') == NULL) {
             if (has_ended(s))
-                check_exec(s);
+                check_exec(s, tool);
             else if (report->failure == OTHER_FAILURE)
                 note_failure(NOT_READY);
             if (s->out.size == 0)
@@ -122,7 +149,7 @@ static void report_start(const struct server_options *options)
 struct server *start_server_with(struct server_options options)
 {
     static const char *const plain_arguments[] = {"0", NULL};
-    int out[2], err[2];
+    int out[2], err[2], valgrind_log[2] = {-1, -1};
     if (pipe2(out, O_CLOEXEC) == -1 || pipe2(err, O_CLOEXEC) == -1)
         grader_error("cannot create pipes for the server: %s", strerror(errno));
     clear_asked(); /* what earlier servers of this check were asked went well */
@@ -137,24 +164,30 @@ struct server *start_server_with(struct server_options options)
     const struct call_log *log = NULL;
     if (options.tool == PLAIN && !without_valgrind)
         log = open_call_log(server_program);
+    if (has_valgrind_log(&options) && pipe2(valgrind_log, O_CLOEXEC) == -1)
+        grader_error("cannot create a pipe for valgrind: %s", strerror(errno));
+    prepare_exec_error();
     struct crash_record *crashes = NULL;
     int crash_record = log != NULL ? create_crash_record(&crashes) : -1;
     pid_t parent = getpid(), pid = sandbox_is_used() ? fork_into_sandbox() : fork();
     if (pid == 0)
-        exec_server(&options, parent, out[1], err[1], crash_record);
+        exec_server(&options, parent, out[1], err[1],
+                    crash_record != -1 ? crash_record : valgrind_log[1], exec_error);
     if (pid == -1)
         grader_error("fork: %s", strerror(errno));
     close(out[1]);
     close(err[1]);
+    if (valgrind_log[1] != -1)
+        close(valgrind_log[1]);
     if (crash_record != -1)
         close(crash_record);
     close_call_log();
-    struct server *s = new_server(pid, out[0], err[0]);
+    struct server *s = new_server(pid, out[0], err[0], valgrind_log[0]);
     s->valgrind = options.tool != PLAIN;
     s->crashes = crashes;
     s->call_log = log;
     if (!options.may_fail_to_start)
-        wait_until_it_listens(s);
+        wait_until_it_listens(s, options.tool);
     return s;
 }
 

@@ -53,9 +53,11 @@ void raise_descriptor_limit(void)
               &(struct rlimit){descriptors_given.rlim_max, descriptors_given.rlim_max});
 }
 
-/* Leaves the server no descriptor of the harness but its two outputs and the two memories in which
- * its calls and its crashes are recorded, if there are any. The recorders close these before main:
- * they get the lowest free numbers, since high ones would enlarge the table of descriptors. */
+/* Leaves the server no descriptor of the harness but its two outputs and, if there are any,
+ *  - the two memories in which its calls and its crashes are recorded, or
+ *  - valgrind's log: valgrind has a copy of its own, where the server cannot reach it.
+ * Preloaded libraries close these before main: they get the lowest free numbers, since high ones
+ * would enlarge the table of descriptors. */
 static bool set_up_descriptors(const struct server_options *options, int out, int err, int crashes)
 {
     enum { FIRST = 3, SPARE = 10, USUAL_DESCRIPTORS = 1024 };
@@ -89,6 +91,11 @@ static bool set_up_descriptors(const struct server_options *options, int out, in
     return true;
 }
 
+bool has_valgrind_log(const struct server_options *options)
+{
+    return options->tool == MEMCHECK || options->tool == HELGRIND;
+}
+
 static void set_up_environment(const struct server_options *options, bool record_crashes)
 {
     char text[16], *libraries;
@@ -108,6 +115,9 @@ static void set_up_environment(const struct server_options *options, bool record
     unsetenv("CRASH_RECORD");
     if (record_crashes)
         setenv("CRASH_RECORD", text, 1);
+    unsetenv("VALGRIND_LOG");
+    if (has_valgrind_log(options))
+        setenv("VALGRIND_LOG", text, 1);
     snprintf(text, sizeof text, "%d", call_log_fd());
     unsetenv(CALL_LOG_VARIABLE);
     if (record_calls)
@@ -121,7 +131,6 @@ static void set_up_environment(const struct server_options *options, bool record
  * "possibly" lost. */
 static const char *const plain[] = {NULL};
 static const char *const memcheck[] = {"valgrind",
-                                       "--log-fd=2",
                                        "--vgdb=no",
                                        "--leak-check=full",
                                        "--show-leak-kinds=definite,indirect,reachable",
@@ -130,13 +139,19 @@ static const char *const memcheck[] = {"valgrind",
                                        "--num-callers=6",
                                        NULL};
 /* --num-callers: some suppressions name a function far up the stack. */
-static const char *const helgrind[] = {"valgrind",   "--tool=helgrind",  "--vgdb=no",
-                                       "--log-fd=2", "--num-callers=40", NULL};
+static const char *const helgrind[] = {"valgrind", "--tool=helgrind", "--vgdb=no",
+                                       "--num-callers=40", NULL};
 static const char *const *const tools[] = {
     [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind, [THREAD_SANITIZER] = plain};
 
+static _Noreturn void fail(int *error)
+{
+    *error = errno != 0 ? errno : EINVAL;
+    _exit(127);
+}
+
 _Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err,
-                           int crash_record)
+                           int closed_before_main, int *error)
 {
     enum { MAX_ARGUMENTS = 24 };
     const char *argv[MAX_ARGUMENTS] = {0};
@@ -145,16 +160,20 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     if (!sandbox_is_used() && getppid() != parent) /* a sandbox ends with its creator anyway */
         _exit(127);
     setpgid(0, 0); /* a server that signals its group must not signal the grader */
-    if (!set_up_descriptors(options, out, err, crash_record))
-        _exit(127);
+    if (!set_up_descriptors(options, out, err, closed_before_main))
+        fail(error);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_DFL);
-    set_up_environment(options, crash_record != -1);
+    set_up_environment(options, options->tool == PLAIN && closed_before_main != -1);
     if (options->tool == THREAD_SANITIZER) /* it refuses to run with too much of it */
         personality(ADDR_NO_RANDOMIZE);
     for (const char *const *a = tools[options->tool]; *a != NULL; a++)
         argv[n++] = *a;
-    char suppressions[4096];
+    char log[40], suppressions[4096];
+    snprintf(log, sizeof log, "--log-fd=%d",
+             options->first_free_fd > 3 ? options->first_free_fd : 3);
+    if (has_valgrind_log(options))
+        argv[n++] = log;
     snprintf(suppressions, sizeof suppressions, "--suppressions=%s", helgrind_suppressions);
     if (options->tool == HELGRIND)
         argv[n++] = suppressions;
@@ -165,6 +184,5 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     for (const char *const *a = options->argv; *a != NULL && n < MAX_ARGUMENTS - 1; a++)
         argv[n++] = *a;
     execvp(argv[0], (char *const *)argv);
-    dprintf(2, "harness: cannot run %s: %s\n", argv[0], strerror(errno));
-    _exit(127);
+    fail(error);
 }

@@ -41,9 +41,14 @@ void find_companions(const char *library);
  * one that was given. */
 void raise_descriptor_limit(void);
 
-/* In a child process: becomes the server, with these files as its outputs, and a descriptor for
- * crash_recorder.c, or -1. `parent` is the process it must not outlive. */
+/* In a child process: becomes the server, with these files as its outputs, and a descriptor that is
+ * closed before its main: for crash_recorder.c, or for valgrind's log; -1: none. `parent` is the
+ * process it must not outlive. If that fails, sets *error: memory that is shared with the parent.
+ */
 _Noreturn void exec_server(const struct server_options *options, pid_t parent, int out, int err,
-                           int crash_record);
+                           int closed_before_main, int *error);
+
+/* Does it run under valgrind, with a log? */
+bool has_valgrind_log(const struct server_options *options);
 
 #endif

@@ -1,6 +1,7 @@
 #include "drive/server_process.h"
 #include "core/clock.h"
 #include "core/hints.h"
+#include "core/procfs.h"
 #include "core/report.h"
 #include "core/test_data.h"
 #include "observe/resources.h"
@@ -49,7 +50,7 @@ static bool read_some(struct output *o)
     }
     o->total += (size_t)n;
     keep(o, piece, (size_t)n);
-    if (o->total > MAX_OUTPUT)
+    if (o->total > MAX_OUTPUT && o != &o->server->log)
         fail_check(o->server, "little output: the \"listening on\" line, and one at the end",
                    "more than %d bytes on standard %s, such as %s", MAX_OUTPUT,
                    o->keep_last ? "error" : "output", quoted(o->text, o->size, 0));
@@ -74,7 +75,22 @@ static void open_output(struct server *s, struct output *o, int fd, bool keep_la
 
 /* ---- the process ------------------------------------------------------------------------- */
 
-struct server *new_server(pid_t pid, int out, int err)
+/* The last number of NSpid, proc(5); `pid` itself where the kernel lists none. */
+static pid_t read_inner_pid(pid_t pid)
+{
+    char text[4096];
+    const char *found = NULL;
+    if (read_proc(text, sizeof text, "/proc/%d/status", pid, 0) > 0)
+        found = strstr(text, "\nNSpid:");
+    if (found == NULL)
+        return pid;
+    char *end = (char *)found + strlen("\nNSpid:");
+    for (long n; *end != '\n' && (n = strtol(end, &end, 10)) > 0;)
+        pid = (pid_t)n;
+    return pid;
+}
+
+struct server *new_server(pid_t pid, int out, int err, int log)
 {
     struct server *s = calloc(1, sizeof *s);
     if (s == NULL)
@@ -82,6 +98,9 @@ struct server *new_server(pid_t pid, int out, int err)
     s->pid = pid;
     open_output(s, &s->out, out, false);
     open_output(s, &s->err, err, true);
+    if (log != -1)
+        open_output(s, &s->log, log, true);
+    s->pid_in_log = read_inner_pid(pid);
     s->previous = latest;
     latest = s;
     return s;
@@ -112,6 +131,11 @@ const char *standard_error_of(struct server *s)
     return s->err.text;
 }
 
+const char *valgrind_log_of(struct server *s)
+{
+    return s->log.text;
+}
+
 bool has_ended(struct server *s)
 {
     if (!s->ended && waitpid(s->pid, &s->status, WNOHANG) == s->pid) {
@@ -120,6 +144,8 @@ bool has_ended(struct server *s)
         while (s->out.source.events != 0 && read_some(&s->out))
             ;
         while (s->err.source.events != 0 && read_some(&s->err))
+            ;
+        while (s->log.source.events != 0 && read_some(&s->log))
             ;
     }
     return s->ended;

@@ -10,7 +10,8 @@
 
 enum { OUTPUT_SIZE = 64 * 1024 }; /* what is kept of each output */
 
-/* Standard output, of which the first bytes are kept, or standard error, of which the last are. */
+/* Standard output, of which the first bytes are kept, or standard error or the log of valgrind, of
+ * which the last are. */
 struct output {
     struct source source;
     struct server *server;
@@ -25,7 +26,8 @@ struct server {
     bool valgrind;                      /* it runs under memcheck or helgrind */
     const struct call_log *call_log;    /* see call_log.h; NULL: its calls are not recorded */
     const struct crash_record *crashes; /* or NULL */
-    struct output out, err;
+    struct output out, err, log;
+    pid_t pid_in_log;      /* as valgrind knows it: in its own pid namespace */
     size_t listening_line; /* its length */
     bool frozen;
     int signal_sent;                    /* by stop_server(), or 0 */
@@ -35,8 +37,9 @@ struct server {
     struct server *previous;
 };
 
-/* Takes over the ends of the pipes from which the server's output is read. */
-struct server *new_server(pid_t pid, int out, int err);
+/* Takes over the ends of the pipes from which the server's output is read, and the log of valgrind;
+ * -1: there is none. */
+struct server *new_server(pid_t pid, int out, int err, int log);
 struct server *latest_server(void);
 
 int port_of(const struct server *s);
@@ -45,6 +48,9 @@ bool under_valgrind(const struct server *s);
 
 /* What it has printed on standard error so far, the last 64 KiB; owned by the server. */
 const char *standard_error_of(struct server *s);
+
+/* What valgrind has reported so far, the last 64 KiB. The server cannot write to it. */
+const char *valgrind_log_of(struct server *s);
 
 bool has_ended(struct server *s); /* reaps it, if so */
 /* The same, after a connection was closed that should be open: that may be the first sign that the

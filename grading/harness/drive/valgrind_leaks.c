@@ -31,7 +31,7 @@ void expect_all_freed(struct server *s)
 {
     if (!under_valgrind(s))
         return;
-    const char *log = standard_error_of(s), *first = NULL;
+    const char *log = valgrind_log_of(s), *first = NULL;
     int blocks = 0;
     for (const char *line = log; *line != '\0'; line = next_line(line)) {
         if (!contains(line, "are still reachable in loss record"))
