@@ -109,9 +109,13 @@ CHECK(burst, 5, "reaps 200 children that exit at the same time", .needs = "no_zo
       .hint = "Signals do not queue: one SIGCHLD may stand for several children. Call waitpid() "
               "with WNOHANG until it finds no more.",
       .by_hand = "make run                    # and in a second terminal:\n"
-                 "s=$(make pid)\n"
-                 "for i in $(seq 50); do sleep 60 | nc -N 127.0.0.1 9000 & done; sleep 3\n"
-                 "kill -STOP $s; kill $(jobs -p); sleep 2; kill -CONT $s; sleep 1\n"
+                 "s=$(make pid); fds=\n"
+                 "for i in $(seq 50); do      # 50 clients: each has been served by its child\n"
+                 "    exec {fd}<>/dev/tcp/127.0.0.1/9000; echo >&$fd; read -u $fd; fds+=\" $fd\"\n"
+                 "done\n"
+                 "kill -STOP $s; for fd in $fds; do exec {fd}>&-; done\n"
+                 "while ps -o stat= --ppid $s | grep -qv Z; do sleep 0.1; done\n"
+                 "kill -CONT $s; sleep 1\n"
                  "ps -o stat,cmd --ppid $s    # all 50 exited at once: none is left")
 {
     enum { CLIENTS = 200 };

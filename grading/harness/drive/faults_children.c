@@ -2,6 +2,7 @@
 #include "drive/faults.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -196,16 +198,22 @@ int killpg(pid_t group, int sig)
 
 /* ---- fork -------------------------------------------------------------------------------- */
 
-/* Until a signal has been handled, or is pending because it is blocked. */
+/* Until a signal has been handled, or is pending because it is blocked. A signalfd(2) wakes this
+ * process as soon as that is so: whoever looks whether the server is asleep then finds it running.
+ */
 static void wait_for_signal(void)
 {
-    sigset_t pending;
-    long long limit = milliseconds() + 3000;
+    sigset_t signals;
+    long long limit = milliseconds() + 10000;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    struct pollfd pending = {.fd = signalfd(-1, &signals, SFD_CLOEXEC), .events = POLLIN};
     while (milliseconds() < limit && !(parent_waits != NULL && *parent_waits))
-        if (nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL) == -1 ||
-            (sigpending(&pending) == 0 &&
-             (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1)))
-            return;
+        if (syscall(SYS_ppoll, &pending, 1, &(struct timespec){.tv_nsec = 1000000}, NULL, 0) != 0)
+            break;
+    if (pending.fd != -1)
+        syscall(SYS_close, pending.fd);
 }
 
 /* Only forks of the server's first process count: with a double fork, each client takes a second

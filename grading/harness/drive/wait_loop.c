@@ -1,6 +1,8 @@
 #include "drive/wait_loop.h"
 #include "core/clock.h"
 #include "core/hints.h"
+#include "core/procfs.h"
+#include "drive/peer.h"
 #include "observe/resources.h"
 #include "observe/tasks.h"
 
@@ -57,6 +59,18 @@ struct wait begin_wait(struct server *s)
     (snprintf(why, sizeof why, __VA_ARGS__), (WAIT)->why = why, (WAIT)->over = true)
 static char why[160];
 
+/* nc is a process of its own: on a busy machine it may not have passed on yet what it was given. */
+static bool nc_is_running(void)
+{
+    pid_t parent;
+    for (const struct peer *p = first_peer(); p != NULL; p = p->next) {
+        char state = p->is_nc && !p->closed ? read_task_state(p->nc, p->nc, &parent) : 'S';
+        if (state == 'R' || state == 'D')
+            return true;
+    }
+    return false;
+}
+
 static void inspect(struct wait *w, double time, double factor, bool served, bool late)
 {
     pid_t pid = w->server->pid;
@@ -75,7 +89,7 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
         GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
     } else if (refuses_inspection(pid)) {
         GIVE_UP(w, "%s", REFUSES_INSPECTION);
-    } else if (served || cpu != w->cpu || !all_tasks_asleep(pid)) {
+    } else if (served || cpu != w->cpu || !all_tasks_asleep(pid) || nc_is_running()) {
         w->cpu = cpu;
         w->quiet_since = time;
     } else {
@@ -92,7 +106,7 @@ static bool naps_for_too_long(const struct server *s, double time)
     if (since < INSPECTION_SECONDS)
         return false;
     sampled = time;
-    if (all_tasks_asleep(s->pid))
+    if (all_tasks_asleep(s->pid) && !nc_is_running())
         asleep_in_check += since < 2 * INSPECTION_SECONDS ? since : 2 * INSPECTION_SECONDS;
     return asleep_in_check > MAX_ASLEEP_IN_CHECK;
 }
