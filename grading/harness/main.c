@@ -7,6 +7,7 @@
 #include "core/runner.h"
 #include "core/sandbox.h"
 #include "core/supervisor.h"
+#include "drive/interception.h"
 #include "drive/server_exec.h"
 #include "explain/evidence.h"
 
@@ -77,6 +78,7 @@ int main(int argc, char **argv)
 {
     static const char *visible_files[8];
     evidence_hook = add_thread_evidence;
+    passed_hook = expect_calls_intercepted;
     if (!parse_options(argc, argv))
         return 2;
     if (all_checks)

@@ -9,6 +9,7 @@
 struct report *report;
 void (*evidence_hook)(struct server *s);
 void (*excuse_hook)(void);
+void (*passed_hook)(void);
 
 /* Where the nth line of a text begins, or the end of the text. */
 static char *nth_line(char *text, int n)

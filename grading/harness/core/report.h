@@ -48,6 +48,8 @@ fail_check(struct server *s, const char *expected, const char *received, ...);
 extern void (*evidence_hook)(struct server *s);
 /* Called by fail_check: calls grader_error if it was not the server that failed. */
 extern void (*excuse_hook)(void);
+/* Called when the body of a check has returned: it may fail the check after all. */
+extern void (*passed_hook)(void);
 
 /* The machine or the harness failed: the check has no score. */
 __attribute__((noreturn, format(printf, 1, 2))) void grader_error(const char *what, ...);

@@ -45,6 +45,8 @@ START_TEST(run_body)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
     running();
+    if (passed_hook != NULL)
+        passed_hook();
     report->status = PASSED;
 }
 END_TEST

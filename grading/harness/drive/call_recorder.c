@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -38,6 +39,17 @@ __attribute__((constructor(101))) static void map_log(void)
             call_log = memory;
     }
     errno = saved;
+}
+
+bool record_message(const char *text, size_t size);
+bool record_message(const char *text, size_t size)
+{
+    if (call_log == NULL)
+        return false;
+    uint32_t start = atomic_fetch_add(&call_log->messages_size, (uint32_t)size);
+    if (start < MESSAGES_SIZE && size <= MESSAGES_SIZE - start)
+        memcpy(call_log->messages + start, text, size);
+    return true;
 }
 
 /* ---- who calls --------------------------------------------------------------------------- */
@@ -104,6 +116,7 @@ static struct record *new_record(enum record_kind kind, int fd)
     r->fd = fd;
     r->pid = self.pid;
     r->made = 0;
+    r->functions = 0;
     r->in_epoll = 0;
     r->epoll_data = 0;
     r->serial = serial;
@@ -247,6 +260,8 @@ static struct begun begin(struct record *r, enum called function, int64_t size, 
     find_self();
     uint32_t number = atomic_fetch_add_explicit(&r->made, 1, memory_order_relaxed) + 1;
     struct recorded_call *c = &r->calls[number % CALLS_KEPT];
+    if ((r->functions & 1U << function) == 0)
+        atomic_fetch_or(&r->functions, 1U << function);
     atomic_store_explicit(&c->number, 0, memory_order_relaxed);
     atomic_store_explicit(&c->times, 1, memory_order_relaxed);
     atomic_store_explicit(&c->returned, 0, memory_order_relaxed);

@@ -20,6 +20,7 @@
 
 enum {
     CALL_LOG_MAGIC = 0x43414c4c,
+    MESSAGES_SIZE = 32768,
     CALLS_KEPT = 8,      /* of each socket */
     MAX_RECORDS = 32768, /* then the oldest are overwritten */
     MAX_SERIAL = UINT32_MAX >> 2,
@@ -89,10 +90,11 @@ struct record {
     uint8_t kind;            /* enum record_kind */
     uint8_t in_epoll;        /* it has been added to an epoll instance, and perhaps removed since */
     uint16_t local_port, peer_port;
-    int32_t fd;            /* its number */
-    int32_t pid;           /* the process in which it was first seen */
-    _Atomic uint32_t made; /* the number of the latest call */
-    uint64_t epoll_data;   /* of the last epoll_ctl */
+    int32_t fd;                 /* its number */
+    int32_t pid;                /* the process in which it was first seen */
+    _Atomic uint32_t made;      /* the number of the latest call */
+    _Atomic uint32_t functions; /* all that were called: bits 1 << enum called */
+    uint64_t epoll_data;        /* of the last epoll_ctl */
     struct recorded_call
         calls[CALLS_KEPT]; /* the call with this number is at number % CALLS_KEPT */
 };
@@ -100,6 +102,8 @@ struct record {
 struct call_log {
     uint32_t magic;
     _Atomic uint32_t records_made;
+    _Atomic uint32_t messages_size;     /* more than MESSAGES_SIZE: the last ones did not fit */
+    char messages[MESSAGES_SIZE];       /* of faults.so, in lines; a NUL is not written yet */
     struct record records[MAX_RECORDS]; /* the record with this serial is at serial % MAX_RECORDS */
 };
 

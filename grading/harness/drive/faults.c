@@ -103,7 +103,7 @@ static size_t at_most(size_t size, size_t limit)
 
 static void send_sigterm(const char *when)
 {
-    dprintf(2, "FAULTS: SIGTERM %s\n", when);
+    report_fault("FAULTS: SIGTERM %s\n", when);
     kill(getpid(), SIGTERM);
 }
 

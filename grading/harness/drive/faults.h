@@ -103,10 +103,17 @@ bool select_times_out(int n, fd_set *in, fd_set *out, fd_set *other, struct time
 int note_reported(int n, const fd_set *in, const fd_set *out, int result); /* returns result */
 void note_received(int fd, ssize_t received);
 
+/* Reports to the harness what the server did wrong: where the server itself cannot write, nor close
+ * it; on standard error if no harness listens. */
+__attribute__((format(printf, 1, 2))) void report_fault(const char *format, ...);
+
 pid_t fork_with_faults(pid_t (*real)(void));
 int accept_imaginary(void);
 int child_ends_after_eintr(void); /* returns -1 */
 #pragma GCC visibility pop
+
+/* In call_recorder.so, if that is loaded as well. False: there is nowhere to record it. */
+__attribute__((weak)) bool record_message(const char *text, size_t size);
 
 /* Begins each function below: how often it was called, and the real function. */
 #define INTERCEPT(NAME)                                                                            \

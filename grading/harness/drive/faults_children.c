@@ -174,16 +174,18 @@ int kill(pid_t pid, int sig)
     if (pid >= FIRST_IMAGINARY_PID)
         return 0;
     if (pid == -1) {
-        dprintf(2, "kill(-1, %d) would signal every process of this user; it was not sent\n", sig);
+        report_fault("kill(-1, %d) would signal every process of this user; it was not sent\n",
+                     sig);
         errno = EPERM;
         return -1;
     }
     int saved = errno;
     if (sig != 0 && (pid == 0 || pid == -getpgrp()) && !has_own_group)
-        dprintf(2, "FAULTS: kill(%d, %d) signals the group that the server was started in\n", pid,
-                sig);
+        report_fault("FAULTS: kill(%d, %d) signals the group that the server was started in\n", pid,
+                     sig);
     else if (sig != 0 && pid > 0 && in_first_process() && was_reaped(pid))
-        dprintf(2, "FAULTS: kill(%d, %d), but waitpid() has already returned %d\n", pid, sig, pid);
+        report_fault("FAULTS: kill(%d, %d), but waitpid() has already returned %d\n", pid, sig,
+                     pid);
     errno = saved;
     int result = real(pid, sig);
     if (late_kill != 0 && result == 0 && pid > 0 && in_first_process())
@@ -276,8 +278,8 @@ int child_ends_after_eintr(void)
     raise(SIGCHLD);
     int after = errno;
     if (after != before)
-        dprintf(2, "FAULTS: the handler of SIGCHLD changed errno from %s to %s\n",
-                strerrorname_np(before), strerrorname_np(after));
+        report_fault("FAULTS: the handler of SIGCHLD changed errno from %s to %s\n",
+                     strerrorname_np(before), strerrorname_np(after));
     errno = after;
     return -1;
 }

@@ -47,7 +47,7 @@ void note_received(int fd, ssize_t received)
         return;
     if (++unreported != MAX_UNREPORTED)
         return;
-    dprintf(2, "FAULTS: recv() failed with EAGAIN for %d clients that select had not reported\n",
-            MAX_UNREPORTED);
+    report_fault("FAULTS: recv() failed with EAGAIN for %d clients that select had not reported\n",
+                 MAX_UNREPORTED);
     errno = EAGAIN;
 }

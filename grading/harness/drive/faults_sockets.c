@@ -64,9 +64,9 @@ int close(int fd)
     }
     if (result == -1 && errno == EBADF && strict_close) {
         if (fd < 0)
-            dprintf(2, "close(%d): there is no such descriptor\n", fd);
+            report_fault("close(%d): there is no such descriptor\n", fd);
         else
-            dprintf(2, "close(%d): this descriptor is not open (closed twice?)\n", fd);
+            report_fault("close(%d): this descriptor is not open (closed twice?)\n", fd);
         errno = EBADF;
     }
     return result;

@@ -47,7 +47,7 @@ void hold_drain(int fd)
     if (late_drain != 0 && accepted >= late_drain && is_wakeup_descriptor(fd) && is_readable(fd) &&
         !atomic_exchange(&held, true)) {
         int before = wakeups;
-        dprintf(2, "FAULTS: the loop drains its wakeup descriptor only after the next wakeup\n");
+        report_fault("FAULTS: the loop drains its wakeup descriptor only after the next wakeup\n");
         for (int i = 0; i < MILLISECONDS && wakeups == before; i++)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }

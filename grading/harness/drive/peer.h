@@ -21,6 +21,7 @@ struct peer {
     enum peer_end end;     /* what the server did */
     bool broken;           /* sending failed: the server has closed the connection */
     bool half_closed, closed;
+    bool seen_served;       /* see valgrind_processes.h */
     struct buffer history;  /* what it has sent last, without what is long */
     size_t last_piece;      /* of that, what it has sent at last */
     double last_sent;       /* when that was */

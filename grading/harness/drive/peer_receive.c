@@ -5,6 +5,7 @@
 #include "core/test_data.h"
 #include "drive/client_calls.h"
 #include "drive/peer_send.h"
+#include "drive/valgrind_processes.h"
 #include "drive/wait_loop.h"
 #include "drive/whose_bytes.h"
 #include "observe/tasks.h"
@@ -142,6 +143,7 @@ void receive_bytes(struct peer *p, const void *data, size_t size)
     else
         asked("%s receives all %zu bytes", p->name, size);
     receiving = NULL;
+    expect_served_under_valgrind(p);
     remember_expected(p, wanted, size);
     p->inbox.start += size;
 }

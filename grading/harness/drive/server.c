@@ -184,6 +184,7 @@ struct server *start_server_with(struct server_options options)
     close_call_log();
     struct server *s = new_server(pid, out[0], err[0], valgrind_log[0]);
     s->valgrind = options.tool != PLAIN;
+    s->has_faults = options.faults != NULL;
     s->crashes = crashes;
     s->call_log = log;
     if (!options.may_fail_to_start)
@@ -218,7 +219,7 @@ bool exited_by_fault(struct server *s, struct ending *e)
 {
     struct wait w = begin_wait(s);
     while (!has_ended(s))
-        if (!continue_wait(&w) && strstr(s->err.text, "FAULTS: SIGTERM") == NULL)
+        if (!continue_wait(&w) && strstr(standard_error_of(s), "FAULTS: SIGTERM") == NULL)
             return false;
         else if (w.over)
             break;

@@ -165,6 +165,8 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_DFL);
     set_up_environment(options, options->tool == PLAIN && closed_before_main != -1);
+    if (options->tool == THREAD_SANITIZER) /* the server could have defaults of its own */
+        setenv("TSAN_OPTIONS", "report_bugs=1 exitcode=66 log_path=stderr", 1);
     if (options->tool == THREAD_SANITIZER) /* it refuses to run with too much of it */
         personality(ADDR_NO_RANDOMIZE);
     for (const char *const *a = tools[options->tool]; *a != NULL; a++)

@@ -4,6 +4,7 @@
 #include "core/procfs.h"
 #include "core/report.h"
 #include "core/test_data.h"
+#include "drive/call_records.h"
 #include "observe/resources.h"
 #include "observe/tasks.h"
 
@@ -126,8 +127,24 @@ bool under_valgrind(const struct server *s)
     return s->valgrind;
 }
 
+/* The server can write to the log, too: nothing in it is trusted. */
+static void read_messages(struct server *s)
+{
+    size_t start = s->messages_read;
+    if (s->call_log == NULL || start >= MESSAGES_SIZE)
+        return;
+    size_t size = strnlen(s->call_log->messages + start, MESSAGES_SIZE - start);
+    char *copy = size > 0 ? strndup(s->call_log->messages + start, size) : NULL;
+    if (copy == NULL)
+        return;
+    s->messages_read += strlen(copy);
+    keep(&s->err, copy, strlen(copy));
+    free(copy);
+}
+
 const char *standard_error_of(struct server *s)
 {
+    read_messages(s);
     return s->err.text;
 }
 
@@ -147,6 +164,7 @@ bool has_ended(struct server *s)
             ;
         while (s->log.source.events != 0 && read_some(&s->log))
             ;
+        read_messages(s);
     }
     return s->ended;
 }

@@ -24,10 +24,12 @@ struct server {
     pid_t pid;
     int port;
     bool valgrind;                      /* it runs under memcheck or helgrind */
+    bool has_faults;                    /* faults are injected */
     const struct call_log *call_log;    /* see call_log.h; NULL: its calls are not recorded */
     const struct crash_record *crashes; /* or NULL */
     struct output out, err, log;
     pid_t pid_in_log;      /* as valgrind knows it: in its own pid namespace */
+    size_t messages_read;  /* of those in call_log: bytes */
     size_t listening_line; /* its length */
     bool frozen;
     int signal_sent;                    /* by stop_server(), or 0 */
@@ -46,7 +48,10 @@ int port_of(const struct server *s);
 pid_t pid_of(const struct server *s);
 bool under_valgrind(const struct server *s);
 
-/* What it has printed on standard error so far, the last 64 KiB; owned by the server. */
+/* What it has printed on standard error so far, and what the preloaded library has reported about
+ * it, which the server can neither prevent nor move elsewhere; the last 64 KiB, owned by the
+ * server.
+ */
 const char *standard_error_of(struct server *s);
 
 /* What valgrind has reported so far, the last 64 KiB. The server cannot write to it. */

@@ -1,5 +1,6 @@
 #include "observe/tasks.h"
 #include "core/procfs.h"
+#include "observe/orphans.h"
 #include "observe/process_tree.h"
 
 #include <dirent.h>
@@ -9,17 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* A descendant whose parent has exited is still in the process group that the server leads. When it
- * has exited too, it is not the server that has to wait for it. */
-static bool is_orphan_of(pid_t root, const struct process *p)
-{
-    pid_t parent;
-    if (p->pid == root || getpgid(p->pid) != root)
-        return false;
-    char state = read_task_state(p->pid, p->pid, &parent);
-    return state != '-' && state != 'Z' && state != 'X';
-}
 
 int read_processes(pid_t root, pid_t *pids, int most)
 {
@@ -36,12 +26,14 @@ int read_processes(pid_t root, pid_t *pids, int most)
             }
     int descendants = found;
     for (int j = 0; j < total && found < most; j++)
-        if (!found_already[j] && is_orphan_of(root, &all[j]))
+        if (!found_already[j] && is_orphan_of(root, &all[j])) {
+            found_already[j] = true;
             pids[found++] = all[j].pid;
-    /* And what descends from orphans, in other process groups. */
+        }
+    /* And what descends from orphans. */
     for (int i = descendants; i < found; i++)
         for (int j = 0; j < total && found < most; j++)
-            if (!found_already[j] && all[j].parent == pids[i] && getpgid(all[j].pid) != root) {
+            if (!found_already[j] && all[j].parent == pids[i]) {
                 found_already[j] = true;
                 pids[found++] = all[j].pid;
             }
