@@ -33,10 +33,11 @@ size() { echo "--size $1"; }
 bwrap_supports --size 65536 --tmpfs /tmp || size() { :; }
 
 # The inner sandbox, for the compiler and for the server. Only a little memory is writable, and no user
-# namespace can be created in it. It shares the network of the outer sandbox.
+# namespace can be created in it. In /proc, a process could take back its oom_score_adj. It shares the network
+# of the outer sandbox.
 # shellcheck disable=SC2046,SC2207 # size prints two words or none
 inner_sandbox=(--unshare-user "${disable_userns[@]}" --unshare-pid --unshare-ipc --unshare-uts --die-with-parent
-    --hostname inner-sandbox --proc /proc --dev /dev $(size 16777216) --tmpfs /dev/shm --remount-ro /dev
+    --hostname inner-sandbox --proc /proc --remount-ro /proc --dev /dev $(size 16777216) --tmpfs /dev/shm --remount-ro /dev
     $(size 33554432) --tmpfs /tmp --chdir /tmp)
 
 # sandbox_problem - prints why the sandbox does not work here and what to do; prints nothing if it works

@@ -43,6 +43,7 @@ struct call {
     size_t start, end;
     double began, next; /* when it was accepted; when its next piece is due, or 0 */
     double given_up;    /* when the server closed while the answer was held, or 0 */
+    double asleep;      /* asleep_while_waiting() when it was accepted */
     struct call *link;
 };
 

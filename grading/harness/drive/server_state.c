@@ -40,6 +40,8 @@ static int count_of_running(struct server *s, int (*read_count)(pid_t), const ch
             continue;
         if (has_ended(s))
             fail_check(s, "a running server", "%s", w.why);
+        if (refuses_inspection(s->pid))
+            fail_check(s, "a server that can be inspected", "%s", REFUSES_INSPECTION);
         if (n == -1)
             grader_error("cannot read the server's %s: %s", what, strerror(error));
         return n;

@@ -19,6 +19,11 @@ enum { SPINNING_NANOSECONDS = 500 * 1000 * 1000 };
 static const double MAX_CPU_SECONDS_IF_KNOWN = 1;
 enum { SPINNING_NANOSECONDS_IF_KNOWN = 20 * 1000 * 1000 };
 
+/* A server that is slow by sleeping, in naps too short for ASLEEP_SECONDS: in one check, all those
+ * together. References sleep for five seconds at most while something is waited for. */
+static const double MAX_ASLEEP_IN_CHECK = 30;
+static double asleep_in_check, sampled;
+
 static const struct server *known_to_spin;
 
 /* An inspection costs a walk through /proc. */
@@ -82,6 +87,8 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
     if (used > most * factor || (late && is_spinning(w) && !all_tasks_asleep(pid))) {
         note_failure(SPINNING);
         GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
+    } else if (refuses_inspection(pid)) {
+        GIVE_UP(w, "%s", REFUSES_INSPECTION);
     } else if (served || cpu != w->cpu || !all_tasks_asleep(pid) || nc_is_running()) {
         w->cpu = cpu;
         w->quiet_since = time;
@@ -90,6 +97,23 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
         if (time - w->quiet_since > w->asleep_seconds * factor)
             GIVE_UP(w, "the server had been asleep for %g seconds", w->asleep_seconds * factor);
     }
+}
+
+/* Nothing has come for a moment: does the server do anything about it? */
+static bool naps_for_too_long(const struct server *s, double time)
+{
+    double since = time - sampled;
+    if (since < INSPECTION_SECONDS)
+        return false;
+    sampled = time;
+    if (all_tasks_asleep(s->pid) && !nc_is_running())
+        asleep_in_check += since < 2 * INSPECTION_SECONDS ? since : 2 * INSPECTION_SECONDS;
+    return asleep_in_check > MAX_ASLEEP_IN_CHECK;
+}
+
+double asleep_while_waiting(void)
+{
+    return asleep_in_check;
 }
 
 bool continue_wait(struct wait *w)
@@ -105,6 +129,9 @@ bool continue_wait(struct wait *w)
     } else if (w->server != NULL && (late || time - w->inspected > INSPECTION_SECONDS)) {
         inspect(w, time, factor, served, late);
     }
+    if (w->server != NULL && !served && !w->over && naps_for_too_long(w->server, time))
+        GIVE_UP(w, "the server had been asleep for %.0f seconds since the check began",
+                MAX_ASLEEP_IN_CHECK);
     if (!w->over && late)
         GIVE_UP(w, "%.0f seconds had passed", MAX_SECONDS * factor);
     return !w->over;

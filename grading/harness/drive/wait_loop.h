@@ -4,7 +4,8 @@
  *  - the server has ended, or
  *  - every thread of the server has been blocked, without using CPU time, for two seconds, or
  *  - the server has used three seconds of CPU time, or one if it is known to spin, or
- *  - twenty seconds have passed (each is five times longer under valgrind).
+ *  - twenty seconds have passed (each is five times longer under valgrind), or
+ *  - it has been asleep for thirty seconds of this check, in naps, or refuses to be inspected.
  */
 #ifndef DRIVE_WAIT_LOOP_H
 #define DRIVE_WAIT_LOOP_H
@@ -27,6 +28,8 @@ bool continue_wait(struct wait *w);
  * on it is known to spin: in later waits much less is enough, until it is seen asleep. */
 bool is_spinning(const struct wait *w);
 void note_asleep(const struct server *s);
+/* For how many seconds the server was asleep in the waits of this check, and nothing came. */
+double asleep_while_waiting(void);
 
 /* A server abandons a call to a backend after one second. So while calls are held, a server that
  * sleeps is given 0.4 seconds instead of two. */

@@ -4,6 +4,7 @@
 #include "observe/process_tree.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,20 @@ static bool thread_is_exiting(pid_t pid, pid_t tid)
     return after_name != NULL &&
            sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
            (flags & PF_EXITING) != 0;
+}
+
+bool refuses_inspection(pid_t root)
+{
+    static pid_t pids[MAX_PROCESSES_READ];
+    char text[200];
+    int n = read_processes(root, pids, MAX_PROCESSES_READ);
+    for (int i = 0; i < n; i++)
+        /* One that is ending cannot be read either, but has no memory any more. */
+        if (read_proc(text, sizeof text, "/proc/%d/syscall", pids[i], 0) == -1 &&
+            (errno == EACCES || errno == EPERM) &&
+            read_proc(text, sizeof text, "/proc/%d/statm", pids[i], 0) > 0 && atoi(text) > 0)
+            return true;
+    return false;
 }
 
 bool is_exiting(pid_t pid)

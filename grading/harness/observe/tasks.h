@@ -35,4 +35,9 @@ bool all_tasks_asleep(pid_t root);
  * be waited for. */
 bool is_exiting(pid_t pid);
 
+/* Has a process of the server made itself unreadable for others? */
+bool refuses_inspection(pid_t root);
+#define REFUSES_INSPECTION                                                                         \
+    "a process of the server does not let itself be inspected (PR_SET_DUMPABLE, prctl(2))"
+
 #endif
