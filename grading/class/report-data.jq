@@ -1,7 +1,7 @@
 # The data embedded in report.html: only what the page shows.
 include "safe-text";
 include "week";
-def short: if . == null then null else harmless | if length > 1500 then .[:1500] + " ..." else . end end;
+def short: if . == null then null else (if length > 1500 then .[:1500] + " ..." else . end) | harmless end;
 def line: if . then one_line else null end;
 {
   labs: [$labs[0][] as $lab | {name: $lab, checks:
