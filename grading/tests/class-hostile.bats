@@ -55,9 +55,9 @@ hand_in() {
 
 # result STUDENT FILTER - the filter must be true of the student's result
 result() {
-    jq -e "$2" "$RESULTS/$1/lab01.json" >/dev/null || {
+    jq -e "$2" "$RESULTS/students/$1/lab01.json" >/dev/null || {
         jq '{score, verdict, fault, compiler, checks: [.checks[] | select(.status == "failed" or .status == "error")]}' \
-            "$RESULTS/$1/lab01.json" | head -n 60
+            "$RESULTS/students/$1/lab01.json" | head -n 60
         return 1
     }
 }
@@ -170,7 +170,7 @@ for row in csv.reader(open(sys.argv[1])):
 @test "what a server prints stays quoted in the page and in the feedback" {
     ! grep -qE '<script>alert|<img' "$RESULTS/report.html" || return 1
     # In the feedback it is inside a fence that is longer than its own.
-    python3 - "$RESULTS/injects-into-reports/feedback.md" <<'END'
+    python3 - "$RESULTS/students/injects-into-reports/feedback.md" <<'END'
 import re, sys
 fence = None
 for line in open(sys.argv[1]):
