@@ -11,7 +11,10 @@ only_meant() {
     *) exit 3 ;;
     esac
 }
-trap 'only_meant $?' EXIT
+# at_exit - removes what must not be left behind: for those who source this to define
+at_exit() { :; }
+exit_status=''
+trap 'exit_status=$?; at_exit || true; only_meant "$exit_status"' EXIT
 
 # exit_with STATUS - exits with a status that is meant
 exit_with() {
