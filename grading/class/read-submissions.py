@@ -180,7 +180,9 @@ class Reader:
         child = os.fork()
         if child == 0:
             os.close(receiving)
-            resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS + 1))
+            hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+            hard = MAX_SECONDS + 1 if hard == resource.RLIM_INFINITY else min(hard, MAX_SECONDS + 1)
+            resource.setrlimit(resource.RLIMIT_CPU, (min(MAX_SECONDS, hard), hard))
             signal.signal(signal.SIGXCPU, on_limit)
             signal.alarm(MAX_WAITING)
             self.read_student(student, entry)
