@@ -21,6 +21,7 @@ setup() {
 # autograder SERVER - unpacks the zip as Gradescope does, and runs it on that server
 autograder() {
     rm -rf autograder
+    [ -e gradescope.zip ] || "$EXPORTS/bundle-autograder" gradescope "$LAB" gradescope.zip
     mkdir -p autograder/source autograder/submission autograder/results
     python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' gradescope.zip autograder/source
     cp autograder/source/run_autograder autograder/run_autograder
@@ -159,6 +160,9 @@ classroom50() {
     unshare --mount true 2>/dev/null || skip "this machine does not let us mount a small disk"
     autograder ''
     cp "$STARTER" autograder/submission/server.c
+    rm autograder/results/results.json
+    echo 'int main(void) { return 0; }' >quick.c
+    classroom50 quick.c
     mkdir -p tmp
     for pages in 1 20 200; do
         # shellcheck disable=SC2016 # expanded by that shell
