@@ -3,10 +3,10 @@
 include "safe-text";
 
 def reason: .fault // ([.checks[]? | select(.status == "error") | "\(.name): \(.received)"] | join("; ")) | one_line;
-def problem: if type != "object" or (.lab | type) != "string" or (.checks | type) != "array" then "the file contains no result"
+def problem: if type != "object" or (.lab | type) != "string" or (.verdict | type) != "string" then "the file contains no result"
     elif .verdict == "error" then if $format == "junit" then empty
         else "the grader failed, so there is no result: \(reason)" end
-    elif (.verdict | IN("graded", "does-not-compile") | not) or (.score | type) != "number" or (.max | type) != "number"
+    elif (.verdict | IN("graded", "does-not-compile") | not) or (.checks | type) != "array" or (.score | type) != "number" or (.max | type) != "number"
         then "there is no score: \(.problem // .verdict | one_line)"
     else empty end;
 
