@@ -385,3 +385,20 @@ instructions() {
     grade_class class --labs 1
     row_is ada "ada|2|2|"
 }
+
+@test "the grader prints nothing, and exits with 0: an error with a reason, never an empty result" {
+    for_everybody
+    host=$PWD/host
+    mkdir -p "$host/grader/grading/class" "$host/build"
+    cp "$GRADING/class/sandbox.bash" "$host/grader/grading/class/"
+    [ ! -e "$GRADING/class/limits.bash" ] || cp "$GRADING/class/limits.bash" "$host/grader/grading/class/"
+    server . 5
+    for content in '' '[]' '[{}]' 'null' '[{"lab"'; do
+        # shellcheck disable=SC2016 # expanded by that script
+        printf '#!/bin/bash\nfor ((; $# > 1;)); do [ "$1" != --json ] || printf %%s %q >"$2"; shift; done\n' "$content" >"$host/grader/grading/grade"
+        chmod -R 755 "$host"
+        "$GRADING/class/grade-submission" "$host" lab01-blocking server.c out.json key no 1024
+        jq -e '.verdict == "error" and .score == null and (.fault | startswith("no result")) and .key == "key"' out.json
+        [ -s out.json ]
+    done
+}
