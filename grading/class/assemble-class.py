@@ -29,7 +29,8 @@ COLUMNS = {
 
 
 def wrong(message):
-    print(f"grade: {message}", file=sys.stderr)
+    unsafe = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"  # as in lib/safe-text.jq
+    print("grade: " + re.sub(unsafe, "\ufffd", message), file=sys.stderr)
     sys.exit(2)
 
 
@@ -328,7 +329,7 @@ def read_regrade(words, students, named):
         name, _, lab = word.rpartition("/") if "/" in word else (word, "", "")
         student = find_student(students, name, "--regrade")
         labs = [find_lab(named, lab, "--regrade, among the labs of this run")] if lab else named
-        result += [f"{student['folder']}/{lab.split('-')[0]}" for lab in labs]
+        result += [f"students/{student['folder']}/{lab.split('-')[0]}" for lab in labs]
     return result
 
 

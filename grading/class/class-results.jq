@@ -1,6 +1,6 @@
 # The results of the whole class, [{student, folder, entry, problem, labs: [RESULT...], total}], with one
 # RESULT for each of $labs. Input: $submissions, as assemble-class.py lists them, and $result_files, each
-# labNN.json by file name. A result counts only if its key is that of this submission and this grader.
+# labNN.json by its path. A result counts only if its key is that of this submission and this grader.
 include "safe-text";
 include "week";
 
@@ -12,7 +12,7 @@ def result_of($student; $lab): . as $record
         {lab: $lab, score: null, max: 100, verdict: "missing", checks: [],
             problem: ($record.problem // $student.problem // "not handed in")}
       else [versions | . as $version
-        | ($result_files[0]["\($student.folder)/\(result_file($lab))"] // {}) as $result
+        | ($result_files[0]["students/\($student.folder)/\(result_file($lab))"] // {}) as $result
         | (if $result.key == .key then $result | del(.key) else no_result end)
         + {lab: $lab} + ($version | {name, attempt, of, when, late} | with_entries(select(.value != null)))
         | with_lateness] | best end

@@ -3,8 +3,8 @@
 include "safe-text";
 include "week";
 
-def inline: one_line | gsub("(?<c>[\\\\`*_{}\\[\\]<>#|&~])"; "\\\(.c)");
-def fence: [match("`+"; "g").length] | ([.[], 2] | max + 1) as $n | "`" * $n;
+def inline: one_line | escaped([.] | implode | inside("\\`*_{}[]<>#|&~"));
+def fence: ([longest_run("`"), 2] | max + 1) as $n | "`" * $n;
 def block: harmless | rtrimstr("\n") | fence as $fence | $fence, ., $fence;
 def paragraph(name): if . == null or . == [] or . == "" then empty
     else "\(name):", "", (if type == "array" then join("\n") else . end | block), "" end;

@@ -1,11 +1,11 @@
 # grades.csv: one row per student, one column per lab, the total and notes. The notes say why a cell is
-# empty; then the total is empty as well. Text that begins with = + - @ is a formula to a spreadsheet; a
-# leading apostrophe prevents that. The first character is a byte order mark, without which Excel does
+# empty; then the total is empty as well. Text that begins with = + - @, also full-width, is a formula to a
+# spreadsheet; a leading apostrophe prevents that. The first character is a byte order mark, without which Excel does
 # not read UTF-8.
 include "safe-text";
 include "week";
 
-def cell: (. // "") | one_line | if test("^\\s*[=+@-]") then "'" + . else . end;
+def cell: (. // "") | one_line | if test("^\\s*[=+@\\x{ff1d}\\x{ff0b}\\x{ff20}\\x{ff0d}-]") then "'" + . else . end;
 def about: [.id, .mail, .group];
 
 . as $in | (any(.[]; .id or .mail or .group)) as $known

@@ -2,22 +2,24 @@
 """read-submissions.py [OPTION...] CLASS OUT LAB... - extracts each student's server.c for each lab.
 
 CLASS is a directory with one entry per student, or a learning platform's download: submissions/downloads.py knows
-their names. The files are copied to OUT/N.c, OUT/download.json describes the download, and a JSON array on standard
+their names. The files are copied to OUT/STUDENT-N.c, OUT/download.json describes the download, and a JSON array on standard
 output lists the students:
 
   [{"student": "ada", "folder": "ada", "identity": "plain:ada", "entry": "ada.zip", "problem": null,
-    "labs": {"lab01-blocking": {"file": "0.c", "sha256": "..."},
+    "labs": {"lab01-blocking": {"file": "0-0.c", "sha256": "..."},
              "lab02-fork": {"problem": "not handed in"}}}]
 
 Options: --from FORMAT; --course "LAB LAB ...", all labs of the course, which names of repositories contain; with
 --all-attempts, "attempts" lists the files of the other attempts at a lab. Exit status 4: nothing in CLASS has the
 names of the FORMAT. As a second line of defence beside the limits in submissions/archives.py, this script runs in a
-sandbox with resource limits.
+sandbox with resource limits, and each student's files are read by a process with a CPU limit of its own: a student
+whose archive takes long uses up nothing of the others'.
 """
 import hashlib
 import json
 import os
 import re
+import resource
 import signal
 import sys
 
@@ -26,7 +28,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from submissions import downloads  # noqa: E402
 from submissions.archives import Found, Problem, TimeIsUp, search_entry, server_rank  # noqa: E402
 
-MAX_SECONDS = 30  # for one student
+MAX_SECONDS = 20  # of CPU time, for one student
+MAX_WAITING = 300  # seconds, in case that reading waits for something
+MAX_ENTRY = 1 << 20  # bytes that describe one student
 MAX_ATTEMPTS = 20
 SHOWN = 4  # names of files in a note
 
@@ -52,8 +56,12 @@ def lab_of(member, lab):
     return None
 
 
+def shortened(name):
+    return name if len(name) <= 60 else name[:57] + "..."
+
+
 def quoted(names):
-    names = [name if len(name) <= 60 else name[:57] + "..." for name in names]
+    names = [shortened(name) for name in names]
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
@@ -92,20 +100,20 @@ def choose(found, lab, only):
         raise Problem(f"{len(nearest)} server.c files for this lab: rename all but one "
                       f"({quoted([member.name() for member in nearest])})")
     exact = best[0] in (0, 1, 9) and best[1] == 0
-    return nearest[0], None if exact else nearest[0].name()
+    return nearest[0], None if exact else shortened(nearest[0].name())
 
 
 def safe_name(name):
     """The name of a results directory: replaces by %XX what a path, shell or terminal could misread."""
     safe = re.sub(rb"[^A-Za-z0-9._@+=,-]", lambda m: b"%%%02X" % m[0][0], os.fsencode(name)).decode()
-    if safe.startswith((".", "-")) or safe in ("grades.csv", "report.html", "overrides.csv", "gradebooks"):
+    if safe.startswith((".", "-")):
         safe = f"%{ord(safe[0]):02X}" + safe[1:]
     if len(safe) > 200:
         safe = safe[:180] + "~" + hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     return safe
 
 
-def on_alarm(_signal, _frame):
+def on_limit(_signal, _frame):
     raise TimeIsUp(f"reading it took more than {MAX_SECONDS} seconds")
 
 
@@ -126,12 +134,12 @@ def search_attempt(root, attempt, alone):
 class Reader:
     def __init__(self, root, out, labs, all_attempts):
         self.root, self.out, self.labs, self.all_attempts = root, out, labs, all_attempts
-        self.files = 0
+        self.students = self.files = 0
 
     def extract(self, found, lab, only):
         member, name = choose(found, lab, only)
         data = member.read()
-        file = f"{self.files}.c"
+        file = f"{self.students}-{self.files}.c"
         with open(os.path.join(self.out, file), "wb") as out:
             out.write(data)
         self.files += 1
@@ -165,13 +173,44 @@ class Reader:
             return {"problem": problem or "not handed in"}
         return results[0] | ({"attempts": results[1:]} if len(results) > 1 else {})
 
-    def read_student(self, student):
+    def read_within_limits(self, student):
+        """Reads a student's files in a process of its own, which ends if it exceeds the limits."""
+        entry = self.describe(student)
+        receiving, sending = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(receiving)
+            hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+            hard = MAX_SECONDS + 1 if hard == resource.RLIM_INFINITY else min(hard, MAX_SECONDS + 1)
+            resource.setrlimit(resource.RLIMIT_CPU, (min(MAX_SECONDS, hard), hard))
+            signal.signal(signal.SIGXCPU, on_limit)
+            signal.alarm(MAX_WAITING)
+            self.read_student(student, entry)
+            with open(sending, "w", encoding="utf-8") as pipe:
+                json.dump(entry, pipe)
+            os._exit(0)
+        os.close(sending)
+        with open(receiving, "rb") as pipe:
+            data = pipe.read(MAX_ENTRY + 1)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        self.students += 1
+        if status == 0 and len(data) <= MAX_ENTRY:
+            return json.loads(data)
+        entry["problem"] = ("it cannot be read: " + {
+            -signal.SIGXCPU: f"it took more than {MAX_SECONDS} seconds",
+            -signal.SIGKILL: f"it took more than {MAX_SECONDS} seconds, or too much memory",
+            -signal.SIGALRM: f"it took more than {MAX_WAITING} seconds"}.get(status, f"exit status {status}"))
+        return entry
+
+    def describe(self, student):
         attempts = student.ordered()
         files = [path for attempt in attempts for path, _ in attempt.files]
-        entry = {"student": student.name, "name": student.name, "folder": safe_name(student.fields.pop("raw", student.name)),
+        return {"student": student.name, "name": student.name, "folder": safe_name(student.fields.pop("raw", student.name)),
                  "identity": student.key, "entry": downloads.readable(files[-1] if files else student.name),
                  **student.fields, "problem": None, "labs": {}}
-        signal.alarm(MAX_SECONDS)
+
+    def read_student(self, student, entry):
+        attempts = student.ordered()
         try:
             alone = student.fields["platform"] == "plain"
             searched = [(attempt, search_attempt(self.root, attempt, alone)) for attempt in attempts[-MAX_ATTEMPTS:]]
@@ -182,21 +221,25 @@ class Reader:
                 for lab in self.labs:
                     entry["labs"][lab] = self.read_lab(searched, lab)
         except Problem as problem:
-            entry["problem"] = str(problem)
-        except (OSError, MemoryError, RecursionError) as error:
+            if entry["labs"]:  # what was read before remains
+                entry["labs"] |= {lab: {"problem": str(problem)} for lab in self.labs if lab not in entry["labs"]}
+            else:
+                entry["problem"] = str(problem)
+        except Exception as error:  # whatever is in an archive, the others' are read
             entry["problem"] = f"it cannot be read: {type(error).__name__}"
-        signal.alarm(0)
-        return entry
 
 
 def tell_apart(entries):
     """Two students of one name get their number, id or mail address behind it."""
     names = [entry["student"] for entry in entries]
+    identities = [entry["identity"] for entry in entries]
     taken = set()
     for entry in entries:
         if names.count(entry["student"]) > 1 and entry["platform"] != "plain":
             entry["student"] += f" ({entry.get('number') or entry.get('id') or entry.get('mail')})"
             entry["folder"] = safe_name(entry["student"])
+        if identities.count(entry["identity"]) > 1:  # names that differ only in how they are encoded
+            entry["identity"] += f" ({entry['folder']})"
         while entry["folder"] in taken:
             entry["folder"] += "~"
         taken.add(entry["folder"])
@@ -221,9 +264,8 @@ def main():
     if len(labs) == 1 and len({attempt.lab for attempt in attempts}) == 1:
         for attempt in attempts:  # a school may number its assignments otherwise
             attempt.lab = None
-    signal.signal(signal.SIGALRM, on_alarm)
     reader = Reader(root, out, labs, all_attempts)
-    entries = [reader.read_student(student) for student in students]
+    entries = [reader.read_within_limits(student) for student in students]
     tell_apart(entries)
     handed_in = [lab for lab in labs if any("file" in e["labs"].get(lab, {}) for e in entries)]
     several = sum(any("attempt" in lab for lab in e["labs"].values()) for e in entries)

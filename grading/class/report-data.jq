@@ -1,14 +1,14 @@
 # The data embedded in report.html: only what the page shows. $similar is what find-similar has written.
 include "safe-text";
 include "week";
-def short: if . == null then null else harmless | if length > 1500 then .[:1500] + " ..." else . end end;
+def short: if . == null then null else (if length > 1500 then .[:1500] + " ..." else . end) | harmless end;
 def line: if . then one_line else null end;
 # A student may have left since a lab was compared.
 def still_here($folders): .pairs |= ((. // []) | map(select($folders[.a] and $folders[.b])))
   | .groups |= ((. // []) | map(map(select($folders[.]))))
   | .not_compared |= ((. // []) | map(select($folders[.folder])));
 
-($similar[0] // {}) as $similar
+(($similar[0] // {}) | all_harmless) as $similar
 | (map({(.folder): true}) | add // {}) as $folders
 | {
   labs: [$labs[0][] as $lab | {name: $lab, checks:

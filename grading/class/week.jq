@@ -24,4 +24,8 @@ def remarks: [
         + (if .graded != null and .override == null then " (graded: \(.graded | points))" else "" end) else "" end) end),
     (if .override then "changed to \(.override.points | points) (graded: \(if .graded == null then "no points" else .graded | points end)): \(.override.reason)"
      else empty end)];
+def note: if .verdict == "missing" then .problem
+    elif .verdict == "does-not-compile" then "does not compile"
+    elif .verdict == "error" then "the grader failed: grade again"
+    else empty end;
 def notes: [note] + remarks | join("; ");

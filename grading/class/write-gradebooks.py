@@ -69,7 +69,7 @@ def write_zip(name, files):
 
 def feedback_of(student, lab):
     """The part of the student's feedback.md that is about this lab, under its title."""
-    with open(f"{student['folder']}/feedback.md", encoding="utf-8") as file:
+    with open(f"students/{student['folder']}/feedback.md", encoding="utf-8") as file:
         text = file.read()
     parts = re.split(r"^(?=## lab\d)", text, flags=re.M)
     title = "## " + lab.replace("_", r"\_")

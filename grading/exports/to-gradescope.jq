@@ -1,6 +1,6 @@
 # Converts the result of one lab to Gradescope's results.json.
 # The format: https://gradescope-autograders.readthedocs.io/en/latest/specs/
-# If the grader failed, no test has a score, and the output gives the reason.
+# If the grader failed, there is no such file, and Gradescope reports that: a result would count as a score of 0.
 include "safe-text";
 
 def part(name): if . == null or . == [] or . == "" then empty
@@ -11,15 +11,12 @@ def output: if .status == "skipped" then "Skipped: it needs \(.needs), which did
         (.evidence | part("evidence")), (if .status == "failed" then (.hint | part("hint")), (.by_hand | part("by hand")) else empty end)]
         | join("\n") end;
 
-if .verdict == "error" then
-  {score: 0, output: "The grader failed, so the score does not count. Run the autograder again.\n\(.fault // "" | harmless)",
-   output_format: "text", extra_data: {verdict, error: true}, tests: []}
-else {
-  score, output_format: "text", stdout_visibility: "hidden", extra_data: {lab, verdict},
+{
+  score, output_format: "text", stdout_visibility: "hidden", extra_data: ({lab, verdict} + if .sandbox == null then {} else {sandbox} end),
   output: (if .verdict == "does-not-compile" then "It does not compile.\n\(.compiler | harmless)"
     elif .warnings then "Compiler warnings:\n\(.warnings | harmless)" else "Graded." end),
   tests: [.checks | to_entries[] | .key as $i | .value
     | {name, number: "\($i + 1)", score, max_score: .points, output_format: "text",
        status: (if .status == "passed" then "passed" else "failed" end),
        output: "A correct server \(.title).\n\(output)"}]
-} end
+}

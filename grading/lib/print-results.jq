@@ -1,5 +1,6 @@
 # Prints the results that `grade --json` writes, for a screen of 80 columns.
 # --argjson colour true|false; --argjson untouched '["lab02-fork"]': labs not started yet.
+# Its text is harmless already.
 
 def paint(code): if $colour then "\u001b[" + code + "m" + . + "\u001b[0m" else . end;
 def spaces(count): " " * ([count, 0] | max) // "";

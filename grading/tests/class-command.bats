@@ -103,7 +103,7 @@ make_quick() {
     done
     grep -q '^"other-lab",,,"lab01-blocking: not handed in"' results/grades.csv
     grep -q '^"two-of-them",,,"lab01-blocking: 2 server.c files' results/grades.csv
-    [ -e 'results/Zo%C3%AB%20%C3%96z/lab01.json' ]
+    [ -e 'results/students/Zo%C3%AB%20%C3%96z/lab01.json' ]
 }
 
 @test "what is unchanged is not graded again; after a change to a submission or to the grader it is" {
@@ -113,20 +113,20 @@ make_quick() {
     hand_in ben quick.c
     grade_class --labs 1
     prints "2 servers, 0 already graded"
-    touch -d '2001-01-01' results/ada/lab01.json results/ben/lab01.json
+    touch -d '2001-01-01' results/students/ada/lab01.json results/students/ben/lab01.json
     grade_class --labs 1
     prints "2 servers, 2 already graded"
     make_quick 1
     hand_in ada quick.c
     grade_class --labs 1
     prints "2 servers, 1 already graded"
-    [ results/ada/lab01.json -nt results/ben/lab01.json ]
+    [ results/students/ada/lab01.json -nt results/students/ben/lab01.json ]
     cp -a "$GRADING/.." course
     echo '# changed' >>course/grading/harness/Makefile
     run course/grading/grade --class class --results results --labs 1
     prints "2 servers, 0 already graded"
     # A result that is the grader's failure is made again.
-    jq '.verdict = "error"' results/ben/lab01.json >new && mv new results/ben/lab01.json
+    jq '.verdict = "error"' results/students/ben/lab01.json >new && mv new results/students/ben/lab01.json
     run course/grading/grade --class class --results results --labs 1
     prints "2 servers, 1 already graded"
 }
@@ -200,7 +200,9 @@ END
     for student in a b c d; do
         hand_in $student "$SOLUTION"
     done
-    "$GRADING/grade" --class class --results results --labs 1 >/dev/null 2>&1 &
+    mkdir tmp
+    chmod 755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR/.." . # the user nobody must get in
+    TMPDIR=$PWD/tmp "$GRADING/grade" --class class --results results --labs 1 >/dev/null 2>&1 &
     pid=$!
     until [ -n "$(find results -name joblog 2>/dev/null)" ]; do
         kill -0 $pid
@@ -208,7 +210,8 @@ END
     done
     kill -TERM $pid
     wait $pid && false
-    [ ! -e "${TMPDIR:-/tmp}/grade-$(id -u)-$(sha256sum <<<"$(realpath results)" | cut -c 1-16)" ]
+    [ -z "$(ls -A tmp)" ]
+    [ ! -e results/.class/work ]
 }
 
 @test "a second run on the same results waits for the first, then reports it and gives up" {
@@ -227,13 +230,13 @@ END
     hand_in ada "$STARTER"
     grade_class --labs 1 --feedback full
     [ "$status" -eq 0 ]
-    grep -q '^Evidence:$' results/ada/feedback.md
+    grep -q '^Evidence:$' results/students/ada/feedback.md
     grade_class --labs 1 --feedback brief
-    ! grep -q '^Evidence:$' results/ada/feedback.md || return 1
-    grep -q '^- echo\\_line: ' results/ada/feedback.md
+    ! grep -q '^Evidence:$' results/students/ada/feedback.md || return 1
+    grep -q '^- echo\\_line: ' results/students/ada/feedback.md
     grade_class --labs 1 --feedback score
-    ! grep -q 'echo' results/ada/feedback.md || return 1
-    grep -q ' of 100 points' results/ada/feedback.md
+    ! grep -q 'echo' results/students/ada/feedback.md || return 1
+    grep -q ' of 100 points' results/students/ada/feedback.md
 }
 
 @test "a progress bar on a terminal, and none without" {

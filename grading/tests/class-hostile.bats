@@ -11,7 +11,9 @@ setup_file() {
     . "$GRADING/tests/hostile/insert-attack.bash"
     PROBLEM=$(sandbox_problem | head -n 1)
     export PROBLEM
-    mkdir "$CLASS"
+    mkdir "$CLASS" "$BATS_FILE_TMPDIR/tmp"
+    chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR/.." "$BATS_FILE_TMPDIR" # the user nobody must get in
+    export TMPDIR=$BATS_FILE_TMPDIR/tmp
     echo 'SECRET-OF-THE-VICTIM' >"$VICTIM"
     [ -z "$PROBLEM" ] || return 0
 
@@ -31,10 +33,13 @@ print(s.getsockname()[1], flush=True); s.accept(); open("'"$BATS_FILE_TMPDIR"'/r
         hand_in "$(basename "$attack" .c)" cat "$attack"
     done
     "$GRADING/tests/hostile/make-archives.py" "$CLASS" "$GRADING/../lab01-blocking/solution.c" "$VICTIM"
+    for name in $'\xc2\x9b31mred' $'\xe2\x80\xaegnp' $'\xef\xbc\x9d1+1' grades.csv.new report.html students quick quick.zip; do
+        hand_in "$name" echo 'int main(void) { return 0; }'
+    done
     SECONDS=0
     STATUS=0
     # Three at a time, since many of them only wait.
-    "$GRADING/grade" --class "$CLASS" --results "$RESULTS" --labs 1 --jobs 3 >"$BATS_FILE_TMPDIR/screen" 2>&1 </dev/null || STATUS=$?
+    SECRET_TOKEN=SECRET "$GRADING/grade" --class "$CLASS" --results "$RESULTS" --labs 1 --jobs 3 >"$BATS_FILE_TMPDIR/screen" 2>&1 </dev/null || STATUS=$?
     echo "# the class of $(find "$CLASS" -mindepth 1 -maxdepth 1 | wc -l) took $SECONDS s" >&3
     export STATUS
 }
@@ -55,9 +60,9 @@ hand_in() {
 
 # result STUDENT FILTER - the filter must be true of the student's result
 result() {
-    jq -e "$2" "$RESULTS/$1/lab01.json" >/dev/null || {
+    jq -e "$2" "$RESULTS/students/$1/lab01.json" >/dev/null || {
         jq '{score, verdict, fault, compiler, checks: [.checks[] | select(.status == "failed" or .status == "error")]}' \
-            "$RESULTS/$1/lab01.json" | head -n 60
+            "$RESULTS/students/$1/lab01.json" | head -n 60
         return 1
     }
 }
@@ -111,6 +116,14 @@ refused='.verdict == "does-not-compile" and .score == 0'
 @test "leaks only under valgrind: memory fails" {
     result leaks-under-valgrind '.score < 100 and (.checks[] | select(.name == "memory") | .status == "failed")'
 }
+@test "prints its environment: no secret in it" {
+    result tells-its-environment "$foiled"' and ([.. | strings | select(contains("no secret"))] != [])'
+}
+@test "waits in a file whose name holds escapes" { result waits-in-a-strange-file "$foiled"; }
+@test "students called like our own files have their own results" {
+    for student in grades.csv.new report.html students quick quick.zip; do result "$student" '.verdict == "graded" and .score < 20'; done
+    [ -f "$RESULTS/grades.csv" ] && [ -f "$RESULTS/report.html" ] && [ ! -e "$RESULTS/grades.csv.new" ]
+}
 @test "a constructor that exits before main" { result exits-before-main "$foiled"; }
 @test "a daemon left behind is killed as well" {
     result leaves-a-daemon '.verdict == "graded" and .score <= 100'
@@ -119,6 +132,8 @@ refused='.verdict == "does-not-compile" and .score == 0'
 @test "#include of /etc/passwd: not readable, and not quoted" {
     result includes-passwd "$refused"' and (.compiler | contains("root:") | not)'
 }
+@test "#include of the environment: no secret" { result includes-its-environment '.score == 0 and ([.. | strings | select(contains("SECRET"))] == [])'; }
+@test "#error with escapes" { result prints-escapes "$refused"; }
 @test "#include of the solution: not readable" { result includes-the-solution "$refused"; }
 @test "the assembler's .incbin: not readable" { result assembles-a-secret "$refused"; }
 @test "a macro bomb" { result macro-bomb "$refused"; }
@@ -163,14 +178,16 @@ refused='.verdict == "does-not-compile" and .score == 0'
     ! python3 -c 'import csv, sys
 for row in csv.reader(open(sys.argv[1])):
     for cell in row:
-        if cell[:1] in tuple("=+-@\t\r"): print(cell)' "$RESULTS/grades.csv" | grep . || return 1
-    ! LC_ALL=C grep -rlP '\x1b|\x07' "$RESULTS" "$BATS_FILE_TMPDIR/screen" || return 1
+        if cell.strip()[:1] in tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20"): print(cell)' "$RESULTS/grades.csv" | grep . || return 1
+    # C0, C1, and what changes the direction of text or ends a line
+    ! LC_ALL=C grep -rlP '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]' \
+        "$RESULTS" "$BATS_FILE_TMPDIR/screen" --exclude='*.zip' || return 1
 }
 
 @test "what a server prints stays quoted in the page and in the feedback" {
     ! grep -qE '<script>alert|<img' "$RESULTS/report.html" || return 1
     # In the feedback it is inside a fence that is longer than its own.
-    python3 - "$RESULTS/injects-into-reports/feedback.md" <<'END'
+    python3 - "$RESULTS/students/injects-into-reports/feedback.md" <<'END'
 import re, sys
 fence = None
 for line in open(sys.argv[1]):
@@ -186,14 +203,13 @@ END
 @test "no process, mount or file is left behind" {
     # Every process of the run has one of its directories among its arguments, or is in a pid namespace
     # below such a process, which the kernel ends with it.
-    local host_dir tries
-    host_dir=grade-$(id -u)-$(sha256sum <<<"$RESULTS" | cut -c 1-16)
+    local host_dir=$TMPDIR/grade tries
     for ((tries = 0; tries < 50; tries++)); do
         pgrep -f "$host_dir|$RESULTS" >/dev/null || break
         sleep 0.1
     done
     [ "$tries" -lt 50 ] || { pgrep -af "$host_dir|$RESULTS" && false; }
     ! mount | grep -E "$host_dir|$RESULTS" || return 1
-    [ ! -e "${TMPDIR:-/tmp}/$host_dir" ]
+    [ -z "$(ls -A "$TMPDIR")" ]
     [ ! -e "$RESULTS/.class/work" ]
 }

@@ -213,7 +213,7 @@ PY
     prints "the best attempt counts"
     [[ "$(row "Ada Lovelace")" == *"|70|70|lab01-blocking: attempt 1 of 2, 2026-11-12 10:00:00" ]]
     [[ "$(row "Zoë Late")" == *"|20|20|"* ]]
-    [ "$(jq .score results/Ada%20Lovelace/lab01.json)" -eq 70 ]
+    [ "$(jq .score results/students/Ada%20Lovelace/lab01.json)" -eq 70 ]
     grade_class class --labs 1 --attempt worst
     [ "$status" -eq 2 ]
 }

@@ -21,6 +21,7 @@ setup() {
 # autograder SERVER - unpacks the zip as Gradescope does, and runs it on that server
 autograder() {
     rm -rf autograder
+    [ -e gradescope.zip ] || "$EXPORTS/bundle-autograder" gradescope "$LAB" gradescope.zip
     mkdir -p autograder/source autograder/submission autograder/results
     python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' gradescope.zip autograder/source
     cp autograder/source/run_autograder autograder/run_autograder
@@ -61,11 +62,144 @@ assert not [n for n in names if "solution" in n or "mutants" in n or "starters" 
     jq -e '.score < 20 and .tests' autograder/results/results.json
 }
 
-@test "Gradescope: a failure of the grader does not count as a failed test" {
-    "$EXPORTS/convert-results" gradescope error.json | jq -e '.tests == [] and .extra_data.error and (.output | contains("the score does not count"))'
+# without_sandbox COMMAND... - runs it where bwrap does not work, with a secret in the environment
+without_sandbox() {
+    # In a directory that the user nobody can read: as root, the sandbox is tried as nobody.
+    bin=$(mktemp -d /tmp/bin.XXXXXX)
+    printf '#!/bin/sh\nexit 1\n' >"$bin/bwrap"
+    chmod 755 "$bin" "$bin/bwrap"
+    local status=0
+    PATH=$bin:$PATH SECRET_TOKEN=planted "$@" || status=$?
+    rm -r "$bin"
+    return $status
+}
+
+# The server of lab 1 with this attack inserted.
+attacks_with() {
+    # shellcheck source=grading/tests/hostile/insert-attack.bash
+    . "$GRADING/tests/hostile/insert-attack.bash"
+    insert_attack "$1"
+}
+
+# A server that kills the grader, which works without a sandbox only.
+kills_the_grader() {
+    sed 's/^    listener = listen_on(port);/&\n    kill(getppid(), SIGKILL);/' "$SOLUTION"
+}
+
+# classroom50 SERVER - runs its autograder on that server
+classroom50() {
+    [ -d c50 ] || "$EXPORTS/bundle-autograder" classroom50 "$LAB" c50
+    mkdir -p checkout
+    cp "$1" checkout/server.c
+    (cd checkout && CLASSROOM=net ASSIGNMENT=one ../c50/autograder.py) >stdout 2>&1
+}
+
+@test "the grader fails: status 3 and the reason, and neither Gradescope nor Classroom 50 gets a result" {
+    kills_the_grader >killer.c
+    run without_sandbox autograder killer.c
+    [ "$status" -eq 3 ]
+    [ ! -e autograder/results/results.json ] && [ -z "$(ls -A autograder/results)" ] && [ ! -e autograder/result.json ]
+    grep -q 'the grader failed, so there is no result: ' stdout
+    mkdir -p checkout
+    echo '{"score": 100}' >checkout/result.json
+    run without_sandbox classroom50 killer.c
+    [ "$status" -eq 3 ]
+    [ "$(ls checkout)" = server.c ]
+    grep -q 'the grader failed, so there is no result: ' stdout
+    for format in gradescope classroom50; do
+        "$EXPORTS/convert-results" $format error.json >converted 2>reason && return 1
+        [ ! -s converted ]
+        grep -q 'no room' reason
+    done
+}
+
+@test "a file without a result: an error with a reason in every format, never empty output with status 0" {
+    for content in '' ' ' '[]' '{}' null '[null]' '{"lab": "lab01-blocking"' '{"lab": "a", "verdict": "graded", "checks": []}' \
+        '{"lab": "a", "verdict": "missing", "score": null, "max": 100, "checks": []}' '[] []'; do
+        printf '%s' "$content" >nothing.json
+        for format in gradescope classroom50 junit; do
+            status=0
+            "$EXPORTS/convert-results" $format nothing.json >converted 2>reason || status=$?
+            [ $status -eq 3 ] && [ -s reason ] && [ ! -s converted ] || { echo "$format: $content: $status" && return 1; }
+        done
+    done
+    run "$EXPORTS/convert-results" gradescope nowhere.json
+    [ "$status" -eq 3 ]
+    run "$EXPORTS/convert-results" moodle odd.json
+    [ "$status" -eq 2 ]
+}
+
+@test "without a sandbox, both results contain \"sandbox\": false; with one, neither does" {
+    # shellcheck source=grading/class/sandbox.bash
+    . "$GRADING/class/sandbox.bash"
+    echo 'int main(void) { return 0; }' >quick.c
+    without_sandbox autograder quick.c
+    jq -e '.extra_data.sandbox == false and .score == 0' autograder/results/results.json
+    without_sandbox classroom50 quick.c
+    jq -e '.sandbox == false' checkout/result.json
+    [ -z "$(sandbox_problem)" ] || return 0
+    autograder quick.c
+    jq -e '.extra_data.sandbox == true' autograder/results/results.json
+    classroom50 quick.c
+    jq -e 'has("sandbox") | not' checkout/result.json
+}
+
+@test "no secret of the environment reaches the server or the compiler, with or without a sandbox, or in plain grade" {
+    attacks_with "$GRADING/tests/hostile/tells-its-environment.c" >tells.c
+    for file in tells.c "$GRADING/tests/hostile/at-compile-time/includes-its-environment.c"; do
+        without_sandbox autograder "$file"
+        ! grep -q planted autograder/results/results.json || return 1
+        [ $file != tells.c ] || grep -q 'no secret' autograder/results/results.json
+        SECRET_TOKEN=planted "$GRADING/grade" --file "$file" --json tells.json "$LAB" >screen
+        ! grep -q planted tells.json screen || return 1
+        [ $file != tells.c ] || grep -q 'no secret' tells.json
+    done
+}
+
+@test "a full disk: status 3, no result, nothing left behind" {
+    unshare --mount true 2>/dev/null || skip "this machine does not let us mount a small disk"
+    autograder ''
+    cp "$STARTER" autograder/submission/server.c
+    rm autograder/results/results.json
+    echo 'int main(void) { return 0; }' >quick.c
+    classroom50 quick.c
+    mkdir -p tmp
+    for pages in 1 20 200; do
+        # shellcheck disable=SC2016 # expanded by that shell
+        run unshare --mount bash -c 'mount -t tmpfs -o "size=$1k" tmpfs tmp && status=0
+            TMPDIR=$PWD/tmp AUTOGRADER=$PWD/autograder autograder/run_autograder || status=$?
+            ls -A tmp >left; exit $status' x $((4 * pages))
+        [ "$status" -eq 3 ]
+        [ ! -s left ] && [ ! -e autograder/results/results.json ]
+        # shellcheck disable=SC2016
+        run unshare --mount bash -c 'mount -t tmpfs -o "size=$1k" tmpfs tmp && status=0
+            (cd checkout && TMPDIR=$PWD/../tmp ../c50/autograder.py) || status=$?
+            ls -A tmp >left; exit $status' x $((4 * pages))
+        [ "$status" -eq 3 ]
+        [ ! -s left ] && [ ! -e checkout/result.json ]
+    done
+    run bash -c '"$1" junit odd.json >/dev/full' x "$EXPORTS/convert-results"
+    [ "$status" -eq 3 ]
+}
+
+@test "Classroom 50: a student has committed result.json as a directory, a link or a pipe" {
+    echo 'int main(void) { return 0; }' >quick.c
+    for kind in directory link pipe; do
+        rm -rf checkout
+        mkdir checkout
+        case $kind in
+        directory) mkdir -p checkout/result.json/a/b ;;
+        link) ln -s ../untouched checkout/result.json && echo mine >untouched ;;
+        pipe) mkfifo checkout/result.json ;;
+        esac
+        classroom50 quick.c
+        [ ! -L checkout/result.json ] && jq -e '.score == 0' checkout/result.json
+        [ $kind != link ] || [ "$(cat untouched)" = mine ]
+    done
 }
 
 @test "Classroom 50: the bundle's autograder.py writes result.json as the contract requires" {
+    rm -rf c50 checkout
     "$EXPORTS/bundle-autograder" classroom50 "$LAB" c50
     [ -z "$(find c50 -name 'solution*')" ]
     mkdir checkout
@@ -93,7 +227,7 @@ END
 
 @test "Classroom 50: if the grader failed, there is no result" {
     run "$EXPORTS/convert-results" classroom50 error.json
-    [ "$status" -ne 0 ]
+    [ "$status" -eq 3 ]
 }
 
 @test "JUnit: well-formed whatever a server prints, with the correct numbers" {

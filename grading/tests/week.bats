@@ -10,14 +10,14 @@ load downloads/common.bash
     "$MAKE" moodle two lab02-fork 40
     rm -r two/Ada*
     grade_class one --labs 1
-    cp results/Zo%C3%AB%20Late/lab01.json before.json
+    cp results/students/Zo%C3%AB%20Late/lab01.json before.json
     grade_class two --labs 2
     [ "$status" -eq 0 ]
     row_is "Zoë Late" "Zoë Late|12|51|63|"
     row_is "Ada Lovelace" "Ada Lovelace|1|||lab02-fork: not handed in"
-    cmp before.json results/Zo%C3%AB%20Late/lab01.json
-    grep -q '^12 of 100 points' results/Zo%C3%AB%20Late/feedback.md
-    grep -q '^51 of 100 points' results/Zo%C3%AB%20Late/feedback.md
+    cmp before.json results/students/Zo%C3%AB%20Late/lab01.json
+    grep -q '^12 of 100 points' results/students/Zo%C3%AB%20Late/feedback.md
+    grep -q '^51 of 100 points' results/students/Zo%C3%AB%20Late/feedback.md
     [ -e results/gradebooks/moodle-worksheet-lab01-blocking.csv ]
     # In any order, and without --labs: what is not handed in this time is not lost.
     grade_class one --labs 1
@@ -31,8 +31,8 @@ load downloads/common.bash
     grade_class one --labs 1
     grade_class two --labs 2 --roster students.csv
     row_is "Ada Lovelace" "Ada Lovelace|3001|alovelace@example.edu|A|1|40|41|lab01-blocking: attempt 2 of 2; lab02-fork: attempt 2 of 2"
-    [ -e results/lovelaceada/lab02.json ]
-    [ ! -e results/Ada%20Lovelace ]
+    [ -e results/students/lovelaceada/lab02.json ]
+    [ ! -e results/students/Ada%20Lovelace ]
 }
 
 @test "results of an earlier version of this grader: their other labs are kept" {
@@ -88,9 +88,9 @@ load downloads/common.bash
         row_is ben "ben|20|20|"
         row_is cleo "cleo|0|0|lab01-blocking: not handed in; changed to 0 points (graded: no points): left"
     done
-    grep -q 'changed by the instructor: was ill' results/ada/feedback.md
+    grep -q 'changed by the instructor: was ill' results/students/ada/feedback.md
     grep -q 'changed to 80.5 points' results/report.html
-    [ "$(jq .score results/ada/lab01.json)" -eq 10 ]
+    [ "$(jq .score results/students/ada/lab01.json)" -eq 10 ]
     server class2/ada/lab02-fork 30
     grade_class class2 --labs 2
     row_is ada "ada|80.5|30|110.5|lab01-blocking: changed to 80.5 points (graded: 10 points): was ill"

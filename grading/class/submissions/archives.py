@@ -109,19 +109,25 @@ def search_directory(root):
     nested = []
 
     def search(parts):
-        with os.scandir(os.path.join(root, *parts)) as scan:
-            entries = sorted(scan, key=lambda e: e.name)
+        try:
+            with os.scandir(os.path.join(root, *parts)) as scan:
+                entries = sorted(scan, key=lambda e: e.name)
+        except OSError as error:
+            found.problems.append(f"{'/'.join(parts) or 'it'} cannot be read: {error.strerror}")
+            return
         if len(entries) > MAX_MEMBERS:
             raise Problem(f"more than {MAX_MEMBERS} files")
         for entry in entries:
             path = (*parts, entry.name)
             if is_junk(entry.name):
                 continue
-            if server_rank(entry.name) is not None:
-                found.members.append(Member(path, lambda path=path: read_file(os.path.join(root, *path))))
-            elif entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False):
+                if server_rank(entry.name) is not None:
+                    found.note("/".join(path) + "/")
                 if len(parts) < MAX_DEPTH:
                     search(path)
+            elif server_rank(entry.name) is not None:
+                found.members.append(Member(path, lambda path=path: read_file(os.path.join(root, *path))))
             elif archive_extension(entry.name) and entry.is_file(follow_symlinks=False):
                 nested.append(path)
             else:

@@ -196,7 +196,8 @@ def scalar(text):
         return text[1:-1].replace("''", "'")
     if text[0] == '"':
         try:
-            return str(json.loads(re.sub(r"\\x([0-9A-Fa-f]{2})", r"\\u00\1", text)))
+            text = str(json.loads(re.sub(r"\\x([0-9A-Fa-f]{2})", r"\\u00\1", text)))
+            return text.encode("utf-8", "replace").decode()  # without half a surrogate pair
         except ValueError:
             return text.strip('"')
     return text
@@ -311,11 +312,13 @@ def read_github(names, root, labs):
 
 def read_plain(names):
     students = []
-    labels = Counter(without_extension(name) for name in names)
-    for name in names:
-        label = without_extension(name)
-        if labels[label] > 1:  # ada and ada.zip: list both
-            label = name
+    labels = {name: without_extension(name) for name in names}
+    several = True
+    while several:  # ada, ada.zip and ada.zip.zip: list all
+        count = Counter(labels.values())
+        several = [name for name in names if count[labels[name]] > 1 and labels[name] != name]
+        labels |= {name: name for name in several}
+    for name, label in labels.items():
         student = Student("plain:" + readable(label), readable(label), platform="plain", raw=label)
         student.attempt(0).files.append((name, name))
         students.append(student)
