@@ -7,93 +7,19 @@ Uses WebDriver with Debian's chromedriver. Saves screenshots to DIR, if given.
 import base64
 import json
 import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-import urllib.request
+
+from browser import Browser
 
 results = os.path.realpath(sys.argv[1])
 screenshots = sys.argv[2] if len(sys.argv) > 2 else None
-KEYS = {"tab": "\ue004", "enter": "\ue007", "escape": "\ue00c"}
-
-
-class Browser:
-    def __init__(self):
-        self.profile = tempfile.mkdtemp()
-        log = open(os.path.join(self.profile, "driver.log"), "w+")
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=log, stderr=log)
-        # It prints its port when it is ready.
-        port, tries = None, 0
-        while port is None and tries < 3000 and self.driver.poll() is None:
-            log.seek(0)
-            for line in log.read().splitlines():
-                if "started successfully on port" in line:
-                    port = int(line.rsplit(" ", 1)[1].rstrip("."))
-            try:
-                self.driver.wait(0.01)
-            except subprocess.TimeoutExpired:
-                tries += 1
-        self.base = f"http://127.0.0.1:{port}/session"
-        options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000",
-                            f"--user-data-dir={self.profile}/profile"]}
-        session = self.call("POST", "", {"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}}})
-        self.base += "/" + session["sessionId"]
-
-    def call(self, method, path, body=None):
-        data = None if method == "GET" else json.dumps(body or {}).encode()
-        request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)["value"]
-
-    def run(self, script, *arguments):
-        return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
-
-    def press(self, key, times=1, shift=False):
-        presses = [{"type": kind, "value": KEYS.get(key, key)} for _ in range(times) for kind in ("keyDown", "keyUp")]
-        if shift:
-            presses = [{"type": "keyDown", "value": "\ue008"}, *presses, {"type": "keyUp", "value": "\ue008"}]
-        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": presses}]})
-
-    def click(self, css):
-        element = self.call("POST", "/element", {"using": "css selector", "value": css})
-        self.call("POST", f"/element/{next(iter(element.values()))}/click")
-
-    def type(self, css, text):
-        element = self.call("POST", "/element", {"using": "css selector", "value": css})
-        self.call("POST", f"/element/{next(iter(element.values()))}/value", {"text": text})
-
-    def choose(self, css, value):
-        self.click(f'{css} option[value="{value}"]')
-
-    def devtools(self, command, **parameters):
-        return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
-
-    def set_screen(self, width, height=900, scheme="light", media=""):
-        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self.devtools("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
-
-    def follow(self, link):
-        """A change of the address is reported to the page later: so it is done here as well."""
-        self.run("location.hash = arguments[0]; window.dispatchEvent(new HashChangeEvent('hashchange'))", link)
-
-    def screenshot(self, name):
-        if screenshots:
-            with open(os.path.join(screenshots, name + ".png"), "wb") as file:
-                file.write(base64.b64decode(self.call("GET", "/screenshot")))
-
-    def close(self):
-        try:
-            self.call("DELETE", "")
-        finally:
-            self.driver.terminate()
-            self.driver.wait()
-            shutil.rmtree(self.profile, ignore_errors=True)
-
-
 count = [0, 0]
+
+
+def save(name):
+    if screenshots:
+        browser.screenshot(os.path.join(screenshots, name + ".png"))
 
 
 def ok(name, passed, seen=None):
@@ -131,7 +57,7 @@ browser = Browser()
 try:
     browser.call("POST", "/url", {"url": f"file://{results}/report.html"})
     rows = "return [...document.querySelectorAll('#grid tbody tr')].map(r => r.children[0].textContent)"
-    browser.screenshot("1-top")
+    save("1-top")
     shown = browser.run(rows)
     ok(f"the table lists all {len(students)} students", len(shown) == len(students), len(shown))
     summary = browser.run("return document.getElementById('summary').textContent")
@@ -144,7 +70,7 @@ try:
     ok("the most failed check is listed", any(t.startswith(f"{check}: failed by {len(students_failed)} of") for t in titles), titles)
     browser.click("#most summary")
     ok("it opens and shows evidence", browser.run("return document.querySelector('#most details').open && document.querySelectorAll('#most details[open] li').length > 0"))
-    browser.screenshot("2-most-failed")
+    save("2-most-failed")
     browser.choose("#check", check)
     shown = browser.run(rows)
     clean = browser.run("return JSON.parse(document.getElementById('data').textContent).students.map(s => s.student)")
@@ -152,7 +78,7 @@ try:
     shown_count = browser.run("return document.getElementById('count').textContent")
     ok("and their number", shown_count == f"{len(students_failed)} of {len(students)} students", shown_count)
     browser.click("#grid td.failed button")
-    browser.screenshot("3-details")
+    save("3-details")
     ok("a click on a failure shows its details", browser.run("return document.getElementById('details').open && document.getElementById('details-text').textContent.length > 20"))
     browser.press("escape")
     ok("Escape closes them and restores the focus", browser.run("return !document.getElementById('details').open && document.activeElement.closest('td') !== null"))
@@ -170,7 +96,7 @@ try:
     numbers = [float(n) for n in browser.run("return [...document.querySelectorAll('#grid tbody td.points')].map(d => d.textContent)") if n != "–"]
     ok("sorted by points, the highest first", numbers == sorted(numbers, reverse=True) and numbers, numbers)
     ok("and announced to screen readers", browser.run("return document.querySelector('#grid th[aria-sort=descending] button').id") == "sort-score")
-    browser.screenshot("4-table")
+    save("4-table")
 
     # By keyboard only, from the top: the first stop leads to the table, and every control can be reached.
     browser.run("document.activeElement.blur(); scrollTo(0, 0)")
@@ -268,14 +194,14 @@ try:
             ok(f"{width} px, {scheme}: names (up to {len(longest)} characters) and points stay in view", not outside, outside)
             lowest, text = browser.run(LOWEST_CONTRAST)
             ok(f"{width} px, {scheme}: contrast is at least 4.5", lowest >= 4.5, (lowest, text))
-            browser.screenshot(f"5-{width}-{scheme}")
+            save(f"5-{width}-{scheme}")
     browser.set_screen(1040, height=200, scheme="dark", media="print")  # paper is longer
     cut = browser.run("const box = document.querySelector('.scroll'); return [box.scrollHeight - box.clientHeight, box.scrollWidth - box.clientWidth]")
     ok("in print, the whole table is there", max(cut) <= 1, cut)
     ok("without controls, dark on white", browser.run("return !document.querySelector('.tools').checkVisibility() && getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)")
     pages = len(base64.b64decode(browser.devtools("Page.printToPDF", preferCSSPageSize=True)["data"]))
     ok("and can be printed", pages > 10000, pages)
-    browser.screenshot("6-print")
+    save("6-print")
     browser.set_screen(1280)
     requests = [json.loads(entry["message"])["message"] for entry in browser.call("POST", "/se/log", {"type": "performance"})]
     urls = {m["params"]["request"]["url"] for m in requests if m["method"] == "Network.requestWillBeSent"

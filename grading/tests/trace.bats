@@ -95,6 +95,15 @@ END
     ! grep -o 'https\?://[^"< ]*' out/trace.html | grep -v '^http://www.w3.org/2000/svg\\\?$'
 }
 
+@test "the page in a real browser, by keyboard and by mouse" {
+    "$GRADING/trace" --reference --output out 1
+    run "$GRADING/tests/step-through-trace.py" out/trace.html
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(grep -c '^ok' <<<"$output")" -eq 16 ]
+    [[ "$output" != *"not ok"* ]]
+}
+
 @test "a page cannot be broken by what is in the server" {
     serve s.c '{ /* </script><script>document.title = "broken"</script> @DATA@ @TITLE@ */ }'
     "$GRADING/trace" --file s.c --output out 1
