@@ -277,8 +277,10 @@ SHARED_CHECK(stop, 8, "stops on SIGTERM or SIGINT with the counts of all its pro
                              "keep them in shared memory (mmap with MAP_SHARED), and print them "
                              "when all children have ended."},
              .by_hand = "make run                    # and in a second terminal:\n"
-                        "(echo hello; sleep 5) | nc 127.0.0.1 9000 &\n"
-                        "(echo hello; sleep 5) | nc 127.0.0.1 9000 & sleep 1\n"
+                        "for i in 1 2; do\n"
+                        "    (echo hello; sleep 60) | nc 127.0.0.1 9000 >answer$i & done\n"
+                        "until [ -s answer1 ] && [ -s answer2 ]; do sleep 0.1; done\n"
+                        "rm answer1 answer2\n"
                         "# then Ctrl-C in the first terminal: served 2 connections, 12 bytes")
 
 /* More children than a table holds. Neither they nor their clients are real: accept() returns a

@@ -104,7 +104,9 @@ SHARED_CHECK(stop, 6, "ends all threads on SIGTERM or SIGINT, then prints the co
                      "in the list and shuts them down, then waits until the last client has left.",
              .by_hand = "make run                    # and in a second terminal:\n"
                         "for i in 1 2; do\n"
-                        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+                        "    (echo hello; sleep 60) | nc 127.0.0.1 9000 >answer$i & done\n"
+                        "until [ -s answer1 ] && [ -s answer2 ]; do sleep 0.1; done\n"
+                        "rm answer1 answer2\n"
                         "# then Ctrl-C in the first: served 2 connections, 12 bytes")
 
 CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees its stack",
@@ -189,7 +191,7 @@ CHECK(no_data_race, 4, "uses a lock to protect what its threads share (helgrind)
               "the accesses.",
       .by_hand = "make run TOOL='valgrind --tool=helgrind'\n"
                  "# in a second terminal:\n"
-                 "for i in 1 2 3; do (echo hello | nc -N 127.0.0.1 9000 &); done; sleep 2\n"
+                 "for i in 1 2 3; do echo hello | nc -N 127.0.0.1 9000 & done; wait\n"
                  "# then Ctrl-C in the first terminal")
 {
     enum { CLIENTS = 4 };

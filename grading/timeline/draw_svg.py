@@ -16,11 +16,13 @@ text.title { font-size: 15px; font-weight: 600; }
 text.name { font-weight: 500; }
 text.small { fill: var(--dim); }
 text.wait { fill: var(--wait-ink); font-weight: 600; }
+text.busy { fill: var(--busy-ink); }
 .page { fill: var(--page); }
 .grid { stroke: var(--grid); }
 .idle { stroke-width: 3; }
 .backlog { stroke-width: 3; stroke-dasharray: 2 4; }
-.waits { fill: var(--wait); stroke: var(--wait-line); }
+rect.waits { fill: var(--wait); stroke: var(--wait-line); }
+rect.busy { fill: var(--busy); stroke: var(--server); }
 .hatch { stroke: var(--wait-line); stroke-width: 1.6; }
 .nobody { fill: var(--free); stroke: var(--free-line); }
 .runs { fill: var(--ink); }
@@ -32,9 +34,9 @@ text.wait { fill: var(--wait-ink); font-weight: 600; }
 
 def style():
     light = "--page:#ffffff;--ink:#1c2430;--dim:#5c6775;--grid:#e3e7ec;--wait:#fde3e1;--wait-line:#c5281c;" \
-            "--wait-ink:#8f1409;--free:#f1f3f6;--free-line:#b9c1cb;"
+            "--wait-ink:#8f1409;--busy:#f7eeda;--busy-ink:#6b4d00;--free:#f1f3f6;--free-line:#b9c1cb;"
     dark = "--page:#0f141a;--ink:#e6ebf1;--dim:#9aa6b4;--grid:#28313b;--wait:#47161a;--wait-line:#ff7a70;" \
-           "--wait-ink:#ffc4bf;--free:#1b232c;--free-line:#475462;"
+           "--wait-ink:#ffc4bf;--busy:#33290f;--busy-ink:#f0cf83;--free:#1b232c;--free-line:#475462;"
     light += "".join(f"--{name}:{color};" for name, color in LIGHT.items()) + "--server:#8a6400;"
     dark += "".join(f"--{name}:{color};" for name, color in DARK.items()) + "--server:#e3b341;"
     return f"svg {{ {light} color-scheme: light dark; }}\n" \
@@ -83,12 +85,17 @@ class Strip:
                 title = f"<title>{escape(s['sentence'])}</title>"
                 height = self.height - 6
                 self.parts.append(f'<g>{title}')
-                self.rect(b, e, y, height, "waits")
-                self.rect(b, e, y, height, "", 'fill="url(#hatch)"')
+                # Waiting for a backend is the service itself; waiting for anyone else is what servers differ in.
                 whom = short(s["for"])
-                texts = [f"waits for {whom}", whom] + ([whom.split(" ")[0]] if whom.endswith(" backend") else [])
+                is_service = whom.endswith(" backend")
+                self.rect(b, e, y, height, "busy" if is_service else "waits")
+                if not is_service:
+                    self.rect(b, e, y, height, "", 'fill="url(#hatch)"')
+                texts = [f"waits for {whom}", whom] + ([whom.split(" ")[0]] if is_service else [])
                 text, place = self.find_place(b, e, marks, texts)
-                if text:
+                if text and is_service:
+                    self.parts.append(f'<text class="busy" x="{place + 3:.1f}" y="{y + 4.2:.1f}">{escape(text)}</text>')
+                elif text:
                     self.parts.append(f'<rect class="waits" stroke="none" style="stroke:none" x="{place:.1f}" y="{y - 7:.1f}" '
                                       f'width="{len(text) * CHARACTER + 6:.1f}" height="14" rx="2"/>')
                     self.parts.append(f'<text class="wait" x="{place + 3:.1f}" y="{y + 4.2:.1f}">{escape(text)}</text>')
@@ -111,10 +118,10 @@ class Strip:
     def mark(self, x, y, mark, tint):
         what = mark["what"]
         title = f"<title>{escape(what)}{': ' + escape(repr(mark['text'])[1:-1]) if mark.get('text') else ''}</title>"
-        if what == "sends":
-            shape = f'<path class="mark" fill="{tint}" d="M{x - 4.5} {y - 5}h9l-4.5 9z">{title}</path>'
+        if what == "sends":  # above the line; an answer is below it: both may come at once
+            shape = f'<path class="mark" fill="{tint}" d="M{x - 4.5} {y - 9}h9l-4.5 8z">{title}</path>'
         elif what == "receives":
-            shape = f'<path class="mark" fill="{tint}" d="M{x - 4.5} {y + 5}h9l-4.5 -9z">{title}</path>'
+            shape = f'<path class="mark" fill="{tint}" d="M{x - 4.5} {y + 9}h9l-4.5 -8z">{title}</path>'
         elif what in ("resets", "is reset", "cannot connect"):
             shape = f'<path class="edge" d="M{x - 4} {y - 4}l8 8m0 -8l-8 8">{title}</path>'
         else:
@@ -188,25 +195,28 @@ def axis(parts, duration, width, top, bottom):
     parts += words
 
 
-def legend(y):
-    """The signs, in one line."""
+def legend(y, width):
+    """The signs; returns the parts, and where the next thing may begin."""
     parts, x = [], NAME_WIDTH
-    signs = [('<path class="mark" fill="var(--A)" d="M0 -5h9l-4.5 9z"/>', 12, "sends"),
-             ('<path class="mark" fill="var(--A)" d="M0 5h9l-4.5 -9z"/>', 12, "is answered"),
-             ('<rect class="waits" y="-7" width="18" height="14" rx="2"/><rect y="-7" width="18" height="14" rx="2" '
-              'fill="url(#hatch)"/>', 22, "waits"),
+    box = '<rect y="-7" width="18" height="14" rx="2" {}/>'
+    signs = [('<line x2="18" stroke="var(--A)" stroke-width="3"/>', 22, "connected"),
+             ('<path class="mark" fill="var(--A)" d="M0 -9h9l-4.5 8z"/>', 12, "sends"),
+             ('<path class="mark" fill="var(--A)" d="M0 9h9l-4.5 -8z"/>', 12, "is answered"),
              ('<path class="edge" d="M0 -4l8 8m0 -8l-8 8"/>', 12, "resets"),
-             ('<rect y="-7" width="18" height="14" rx="2" fill="var(--A)" fill-opacity="0.22" stroke="var(--A)"/>', 22,
-              "in a call for client A"),
-             ('<rect y="-7" width="18" height="14" rx="2" fill="var(--server)" fill-opacity="0.22" stroke="var(--server)"/>', 22,
-              "for a backend"),
-             ('<rect class="nobody" y="-7" width="18" height="14" rx="2"/>', 22, "for whoever is next"),
-             ('<path stroke="var(--A)" stroke-width="2" d="M2 -7v14"/>', 8, "runs for client A")]
-    for shape, width, words in signs:
+             (box.format('class="waits"') + box.format('fill="url(#hatch)"'), 22, "waits for someone else"),
+             (box.format('class="busy"'), 22, "waits for a backend"),
+             (box.format('fill="var(--A)" fill-opacity="0.22" stroke="var(--A)"'), 22, "the server is in a call for client A"),
+             (box.format('class="nobody"'), 22, "in a call for whoever comes next"),
+             (box.format('class="suspended" fill="var(--A)" fill-opacity="0.22" stroke="var(--A)"'), 22,
+              "a coroutine that is suspended: no thread is in the call"),
+             ('<path stroke="var(--A)" stroke-width="2" d="M2 -7v14"/>', 8, "runs for client A, for a moment")]
+    for shape, sign_width, words in signs:
+        if x + sign_width + len(words) * 6.2 > width:
+            x, y = NAME_WIDTH, y + 22
         parts.append(f'<g transform="translate({x:.1f} {y})">{shape}</g>'
-                     f'<text class="small" x="{x + width:.1f}" y="{y + 4.2}">{words}</text>')
-        x += width + len(words) * 5.9 + 18
-    return parts
+                     f'<text class="small" x="{x + sign_width:.1f}" y="{y + 4.2}">{words}</text>')
+        x += sign_width + len(words) * 6.2 + 16
+    return parts, y + 22
 
 
 def document(parts, width, height, title, description):
@@ -225,26 +235,35 @@ def draw(recording, lanes, title, description, width=960):
     parts = strip.parts
     axis(parts, recording["duration"], width, 34, bottom)
     parts.append(f'<text class="title" x="14" y="22">{escape(title)}</text>')
-    parts += legend(round(bottom + 36))
-    return document(parts, width, bottom + 52, title, description)
+    signs, bottom = legend(round(bottom + 36), width)
+    return document(parts + signs, width, bottom, title, description)
+
+
+SCENARIO = (
+    "The clients are the same for all. A connects and is silent until 0.8 s. B sends a line at 0.1 s. C sends a byte from time "
+    "to time. D sends three",
+    "bytes and gives up. In labs 6 to 8, E to I search: for each search the server asks three other servers, its backends "
+    "(user, query, stock),",
+    "one after the other, and each takes 0.2 s for an answer. F gives up at 1.5 s.")
 
 
 def draw_poster(strips, title, description, width=1080):
     """strips: (heading, one sentence, recording, lanes) for each server."""
     duration = max(recording["duration"] for _, _, recording, _ in strips)
-    parts, y = [], 44
+    parts = [f'<text class="title" x="14" y="26">{escape(title)}</text>']
+    parts += [f'<text x="14" y="{48 + 18 * i}">{line}</text>' for i, line in enumerate(SCENARIO)]
+    signs, y = legend(48 + 18 * len(SCENARIO) + 4, width)
+    parts += signs
     for heading, sentence, recording, lanes in strips:
         parts.append(f'<text class="title" x="14" y="{y + 16:.1f}">{escape(heading)}</text>'
-                     f'<text class="small" x="{14 + len(heading) * 8.4 + 14:.1f}" y="{y + 16:.1f}">{escape(sentence)}</text>')
-        strip = Strip(recording, lanes, y + 26, width, duration, 21)
+                     f'<text class="small" x="{14 + len(heading) * 8.6 + 14:.1f}" y="{y + 16:.1f}">{escape(sentence)}</text>')
+        strip = Strip(recording, lanes, y + 26, width, duration, 22)
         bottom = strip.draw()
         own = strip.parts
         axis(own, duration, width, y + 26, bottom)
         parts += own
         y = bottom + 34
-    parts.append(f'<text class="title" x="14" y="26">{escape(title)}</text>')
-    parts += legend(round(y))
-    return document(parts, width, y + 20, title, description)
+    return document(parts, width, y - 8, title, description)
 
 
 def summary(lanes):
@@ -252,4 +271,4 @@ def summary(lanes):
     waits = [(s["end"] - s["begin"], lane["name"], s["for"]) for lane in lanes if lane["kind"] == "client"
              for s in lane["segments"] if s["state"] == "waits" and not s["for"].endswith(" backend")]
     seconds, who, whom = max(waits, default=(0, "", ""))
-    return f"{who} waits {seconds:.1f} s for {whom}" if seconds >= 0.05 else "nobody waits for another client"
+    return f"{who} waits {seconds:.1f} s for {whom}" if seconds >= 0.05 else "nobody waits for a client or for a worker"

@@ -3,6 +3,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,12 @@ def write(path, text):
         raise MachineFailed(f"cannot write {path}: {error.strerror}") from error
 
 
+def what_is_new(lab):
+    """": a process per client", from README.md's table."""
+    found = re.search(rf"^\| \[[^]]*\]\({lab}/[^)]*\) \| ([^|]*) \|", (ROOT / "README.md").read_text(), re.M)
+    return f": {found[1].strip()}" if found else ""
+
+
 def draw_all(labs_and_sources, directory):
     """The pictures in the READMEs: each lab's own, and the poster."""
     strips = []
@@ -114,7 +121,7 @@ def draw_all(labs_and_sources, directory):
         with tempfile.TemporaryDirectory() as name:
             recording = record_scenario(lab, source, pathlib.Path(name))
         lanes, _ = lane_model.all_lanes(recording)
-        strips.append((lab, draw_svg.summary(lanes) + ".", recording, lanes))
+        strips.append((f"{lab}{what_is_new(lab)}", draw_svg.summary(lanes) + ".", recording, lanes))
         write(directory / lab / "pictures/timeline.svg",
               draw_svg.draw(recording, lanes, recording["title"], description(recording, lanes)))
         print(f"{lab}: {draw_svg.summary(lanes)}", flush=True)

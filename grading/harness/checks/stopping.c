@@ -184,7 +184,9 @@ static void stop_with_late_threads(void)
         "ended.",
         "make run FAULTS=spurious_wakeup=1000,late_ends    # in a second terminal:\n"
         "for i in 1 2; do\n"
-        "    ( (echo hello; sleep 5) | nc 127.0.0.1 9000 & ); done\n"
+        "    (echo hello; sleep 60) | nc 127.0.0.1 9000 >answer$i & done\n"
+        "until [ -s answer1 ] && [ -s answer2 ]; do sleep 0.1; done\n"
+        "rm answer1 answer2\n"
         "# then Ctrl-C in the first: served 2 connections, 12 bytes");
     set_hint_if(WRONG_SUMMARY, OWN_HINT);
     stop_with_several_clients("spurious_wakeup=1000,late_ends");
