@@ -68,9 +68,9 @@ hand_in() {
 
 # result STUDENT FILTER [LAB] - the filter must be true of the student's result
 result() {
-    jq -e "$2" "$RESULTS/$1/${3:-lab01}.json" >/dev/null || {
+    jq -e "$2" "$RESULTS/students/$1/${3:-lab01}.json" >/dev/null || {
         jq '{score, verdict, fault, compiler, checks: [.checks[] | select(.status == "failed" or .status == "error")]}' \
-            "$RESULTS/$1/${3:-lab01}.json" | head -n 60
+            "$RESULTS/students/$1/${3:-lab01}.json" | head -n 60
         return 1
     }
 }

@@ -146,7 +146,7 @@ END
     run "$GRADING/trace" --file s.c 1
     [ "$status" -eq 0 ]
     has "██"
-    has "The server did not end within 2 seconds after SIGINT."
+    has "The server did not end within 5 seconds after SIGINT."
 }
 
 @test "a server that prints no port" {

@@ -205,11 +205,13 @@ def legend(y, width):
              ('<path class="edge" d="M0 -4l8 8m0 -8l-8 8"/>', 12, "resets"),
              (box.format('class="waits"') + box.format('fill="url(#hatch)"'), 22, "waits for someone else"),
              (box.format('class="busy"'), 22, "waits for a backend"),
-             (box.format('fill="var(--A)" fill-opacity="0.22" stroke="var(--A)"'), 22, "the server is in a call for client A"),
-             (box.format('class="nobody"'), 22, "in a call for whoever comes next"),
+             (box.format('fill="var(--server)" fill-opacity="0.22" stroke="var(--server)"'), 22, "in a call for a backend"),
+             (box.format('fill="var(--A)" fill-opacity="0.22" stroke="var(--A)"'), 22, "the server is in a call for A (each client has a colour)"),
+             (box.format('class="nobody"'), 22, "in a call for no client in particular"),
              (box.format('class="suspended" fill="var(--A)" fill-opacity="0.22" stroke="var(--A)"'), 22,
               "a coroutine that is suspended: no thread is in the call"),
-             ('<path stroke="var(--A)" stroke-width="2" d="M2 -7v14"/>', 8, "runs for client A, for a moment")]
+             ('<path stroke="var(--A)" stroke-width="2" d="M2 -7v14"/>', 8, "runs for A, for a moment"),
+             ('<path stroke="var(--dim)" d="M2 -4v8"/>', 8, "runs, for no client")]
     for shape, sign_width, words in signs:
         if x + sign_width + len(words) * 6.2 > width:
             x, y = NAME_WIDTH, y + 22
@@ -240,11 +242,12 @@ def draw(recording, lanes, title, description, width=960):
 
 
 SCENARIO = (
-    "The clients are the same for all. A connects and is silent until 0.8 s. B sends a line at 0.1 s. C sends a byte from time "
-    "to time. D sends three",
-    "bytes and gives up. In labs 6 to 8, E to I search: for each search the server asks three other servers, its backends "
-    "(user, query, stock),",
-    "one after the other, and each takes 0.2 s for an answer. F gives up at 1.5 s.")
+    "A connects and is silent until 0.8 s; it leaves at 0.9 s. B sends a line at 0.1 s. C sends a byte from time to time. "
+    "D sends three bytes, and",
+    "gives up at 0.5 s. The servers of labs 1 to 5 send back each byte, those of labs 6 to 8 each line. They also search, "
+    "for E to I: they ask three",
+    "other servers, their backends (user, query, stock), one after the other, and each takes 0.2 s for an answer. F gives up "
+    "at 1.5 s.")
 
 
 def draw_poster(strips, title, description, width=1080):

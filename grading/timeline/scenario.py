@@ -15,7 +15,8 @@ BACKENDS = ("user", "query", "stock")
 ANSWER_SECONDS = 0.2  # how long a backend takes for an answer
 END_SECONDS = 1.4     # of the scenario without searches
 SEARCHES_END_SECONDS = 2.7
-GRACE_SECONDS = 2.0   # for a server that does not end after SIGINT
+START_SECONDS = 10.0  # for a server that does not print its port
+GRACE_SECONDS = 5.0   # for a server that does not end after SIGINT
 
 
 # What each client does, by time in seconds. Each closes when all it has sent is answered, but A only at 0.9, and
@@ -207,7 +208,7 @@ class Scenario:
 
     def wait_until_it_listens(self):
         self.port = None
-        output, end = b"", time.monotonic() + 5
+        output, end = b"", time.monotonic() + START_SECONDS
         while time.monotonic() < end and b"\n" not in output:
             ended = self.server.poll() is not None
             output += self.server.stdout.read() or b""
@@ -246,7 +247,7 @@ class Scenario:
             self.outcome = f"The server ended by itself: {ending(status)}."
             return
         if not self.port:
-            self.outcome = f'The server did not print "listening on 127.0.0.1:PORT" within 5 seconds: "{self.first_line}".'
+            self.outcome = f'The server did not print "listening on 127.0.0.1:PORT" within {START_SECONDS:g} seconds: "{self.first_line}".'
             return
         os.kill(self.server.pid, signal.SIGINT)
         try:

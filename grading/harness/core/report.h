@@ -24,7 +24,7 @@ struct report {
     enum failure failure;
     bool server_ended;
     bool can_be_traced; /* its last server did not run under a tool: grading/trace can draw it */
-    int killed_by; /* the signal that ended it, or 0 */
+    int killed_by;      /* the signal that ended it, or 0 */
 };
 
 extern struct report *report; /* the current check's */
