@@ -121,7 +121,7 @@ finds_nothing() {
 # dead_links DIR - the links in its pages that lead nowhere
 dead_links() {
     local page link
-    for page in "$1"/README.md "$1"/lab*/*.md; do
+    for page in "$1"/README*.md "$1"/lab*/*.md; do
         { grep -oE '\]\([^)#:]+' "$page" || true; } | sed 's/^](//' | while IFS= read -r link; do
             [ -e "$(dirname "$page")/$link" ] || echo "$page: $link"
         done
@@ -147,6 +147,7 @@ every_hint_works() {
         every_hint_works "only$lab"
         finds_nothing -iE 'begin with|first lab' "only$lab/README.md"
         grep -q "](lab0$lab-[a-z]*/README.md)\. Replace the TODOs" "only$lab/README.md"
+        grep -q "문서를 연다: \[[^]]*\](lab0$lab-[a-z]*/README.ko.md)\." "only$lab/README.ko.md"
     done
     run make -s -C only2/lab02-fork diff
     [[ "$output" != *"first lab"* ]]
@@ -163,10 +164,11 @@ every_hint_works() {
         [ ! -e growing/README.md.old ]
     done
     grep -q 'begin with \[lab01-blocking\](lab01-blocking/README.md)' growing/README.md
+    grep -q '\[lab01-blocking\](lab01-blocking/README.ko.md)부터 시작한다' growing/README.ko.md
     make -s -C growing/lab02-fork diff >/dev/null
     # In the end, the same as at once, except for the way to lab 1's hints.
     "$GRADING/handout" at-once 1 2 3
-    diff -r -x hints.md growing at-once
+    diff -r -x 'hints*.md' growing at-once
     # Work is not overwritten, nor is what an instructor has written.
     echo "/* mine */" >growing/lab02-fork/server.c
     echo "Our course begins in room 5." >>growing/README.md
@@ -192,8 +194,8 @@ every_hint_works() {
     "$GRADING/handout" --no-last-hints few 2
     "$GRADING/handout" few 3
     for edition in brief few; do
-        finds_nothing -rn 'LEVEL=3' --include=README.md --include=hints.md --include=lab.mk "$edition"
-        finds_nothing -n 'nearly the answer' -r --include='*.md' "$edition"
+        finds_nothing -rn 'LEVEL=3' --include='README*.md' --include=hints.md --include=lab.mk "$edition"
+        finds_nothing -nE 'nearly the answer|거의.정답' -r --include='*.md' "$edition"
         [ -z "$(dead_links "$edition")" ]
         grep -q 'LEVEL=2' "$edition/lab02-fork/README.md"
         run make -s -C "$edition/lab02-fork" help
@@ -205,4 +207,12 @@ every_hint_works() {
 
 @test "no page mentions a solution.c, which students do not have" {
     finds_nothing -rn 'solution\.c' --include='*.md' edition
+}
+
+@test "the Korean pages are for students, too" {
+    grep -q '^\*\*학생:\*\*' edition/README.ko.md
+    finds_nothing -nE '^\*\*(강사|독자|기여자)|--reference' edition/README.ko.md
+    for page in edition/lab*/README.md; do
+        [ -e "${page%.md}.ko.md" ]
+    done
 }
