@@ -6,6 +6,8 @@
 PORT   ?= 9000
 SOURCE ?= server.c
 LEVEL  ?= 1
+# The language of the hints: ko or en.
+HINTS  ?= $(if $(filter ko ko_% ko.% ko@%,$(or $(LC_ALL),$(LC_MESSAGES),$(LANG))),ko,en)
 # Labs 6 to 8 query three backends; each answers after DELAY milliseconds, and ANSWERS says how.
 BACKENDS ?= $(if $(filter lab06% lab07% lab08%,$(LAB)),9001 9002 9003)
 DELAY  ?= 0
@@ -89,11 +91,14 @@ test:
 trace:
 	@bash $(GRADING)trace $(if $(CHECK),--check "$(CHECK)") --file "$(SOURCE)" --output . $(LAB)
 
+# Those of this lab, then lab 1's: checks that all labs have are there. In English if there are none in HINTS.
+hints_in = $(firstword $(wildcard $(1)/hints.$(HINTS).md $(1)/hints.md))
 hint:
 	@awk -v names="$$(awk -f $(GRADING)lib/list-checks.awk test.c | cut -d ' ' -f 2 | xargs)" \
-	    -v check="$(CHECK)" -v level="$(LEVEL)" -v lab="$(LAB)" -f $(GRADING)lib/print-hint.awk \
-	    hints.md $(filter-out ../$(LAB)/hints.md,$(firstword \
-	    $(wildcard ../lab01-blocking/hints.md $(GRADING)lib/hints.md)))
+	    -v check="$(CHECK)" -v level="$(LEVEL)" -v lab="$(LAB)" \
+	    -v language="$(if $(filter command,$(origin HINTS)), HINTS=$(HINTS))" -f $(GRADING)lib/print-hint.awk \
+	    $(call hints_in,.) $(if $(filter-out lab01-blocking,$(LAB)),$(firstword \
+	    $(call hints_in,../lab01-blocking) $(call hints_in,$(GRADING)lib)))
 
 diff:
 	@if [ -z "$(PREVIOUS)" ]; then echo "$(if $(filter lab01%,$(LAB)),$(LAB) is the first \
@@ -134,6 +139,7 @@ help:
 	@echo "make trace              draw who waits for whom in it; CHECK=silent_client: in that check"
 	@echo "make watch              grade it each time you save server.c"
 	@echo "make hint CHECK=stop    print a hint for a check; LEVEL=2, LEVEL=3: more detailed ones"
+	@echo "make hint HINTS=ko      ... in Korean, as in a Korean locale; HINTS=en: in English"
 	@echo "make diff               show the changes since the previous lab"
 	@echo "make reset              restore the starter, after asking"
 	@echo "make compile_commands.json"

@@ -1,5 +1,5 @@
 # Prints the hint for one check at one level. In a hints.md, "## check" is followed by a numbered list.
-# The files are searched in order; the first that has the check is used.
+# The files are searched in order; the first that has the check is used. language: how to ask for theirs.
 FNR == 1 { files++ }
 /^## / { in_check = ($2 == check && (!found || found == files)); if (in_check) found = files; next }
 in_check && /^[0-9]+\. / { n = $1 + 0; last = n }
@@ -15,5 +15,5 @@ END {
         exit 0
     }
     if (level < last)
-        print "\nStill stuck? make hint CHECK=" check " LEVEL=" level + 1
+        print "\nStill stuck? make hint CHECK=" check " LEVEL=" level + 1 language
 }

@@ -470,7 +470,7 @@ kill_at() {
     has "6/6   1 passed"
     run make test CHECK=usage SOURCE=../grading/starters/lab01-blocking.c
     has "0/6   1 failed"
-    run make hint CHECK=half_close
+    run make hint CHECK=half_close HINTS=en
     has "A connection has two directions"
     has "LEVEL=2"
     run make hint CHECK=nonsense
@@ -488,4 +488,53 @@ kill_at() {
     run make reset <<<y
     cmp server.c ../grading/starters/lab01-blocking.c
     cmp server.c.~1~ "$SOLUTION"
+}
+
+# hint [NAME=VALUE...] - the first hint for $check, with no more than these variables to choose its language
+hint() {
+    run env -u LC_ALL -u LC_MESSAGES -u LANG -u HINTS "$@" make hint "CHECK=$check"
+    [ "$status" -eq 0 ]
+}
+
+@test "make hint: in Korean with HINTS=ko and in a Korean locale, otherwise in English" {
+    cp -a "$GRADING/.." course
+    cd course/lab02-fork
+    local check korean english locale
+    for check in usage burst; do
+        korean='부모가 정지되어' english='children exited'
+        [ "$check" = burst ] || korean='이미 처리한다' english='already handles' # lab 1's
+        run make hint "CHECK=$check" HINTS=ko
+        has "$korean"
+        has "make hint CHECK=$check LEVEL=2 HINTS=ko"
+        for locale in HINTS=ko LANG=ko_KR.UTF-8 LANG=ko LC_MESSAGES=ko_KR LC_ALL=ko_KR.UTF-8 'LC_ALL= LANG=ko_KR.UTF-8' \
+            'LANG=C LC_MESSAGES=ko_KR.UTF-8' 'LANG=C LC_MESSAGES=C LC_ALL=ko_KR.UTF-8'; do
+            # shellcheck disable=SC2086 # one variable or several
+            hint $locale
+            has "$korean"
+            [[ "$output" == *"CHECK=$check LEVEL=2" ]]
+        done
+        for locale in '' LANG=C.UTF-8 LANG=kok_IN LC_ALL=en_US.UTF-8 'LANG=ko_KR.UTF-8 LC_MESSAGES=C' \
+            'LANG=ko_KR.UTF-8 LC_ALL=C' 'LANG=ko_KR.UTF-8 HINTS=en' HINTS=fr; do
+            # shellcheck disable=SC2086
+            hint $locale
+            has "$english"
+        done
+        LANG=ko_KR.UTF-8 run make hint "CHECK=$check" HINTS=en
+        has "$english"
+    done
+    run make hint CHECK=nonsense HINTS=ko
+    has "Choose a check"
+    run make hint CHECK=usage LEVEL=9 HINTS=ko
+    has "usage has hints up to LEVEL=3."
+    run make help
+    has "HINTS=ko"
+    # where there are no Korean ones
+    rm hints.ko.md
+    check=burst hint HINTS=ko
+    has "children exited"
+    check=usage hint HINTS=ko
+    has "이미 처리한다"
+    rm ../lab01-blocking/hints.ko.md
+    check=usage hint HINTS=ko
+    has "already handles"
 }

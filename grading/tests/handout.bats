@@ -62,11 +62,15 @@ finds_nothing() {
     finds_nothing -qFf phrases brief/lab*/hints*.md
     for lab in brief/lab*/; do
         grep '^## ' "$lab/hints.md" | cut -d ' ' -f 2 | while IFS= read -r check; do
-            make -s -C "$lab" hint "CHECK=$check" | grep -q .
-            [[ "$(make -s -C "$lab" hint "CHECK=$check")" != *"has hints up to"* ]]
+            for language in en ko; do
+                make -s -C "$lab" hint "CHECK=$check" "HINTS=$language" | grep -q .
+                [[ "$(make -s -C "$lab" hint "CHECK=$check" "HINTS=$language")" != *"has hints up to"* ]]
+            done
         done
     done
-    [ "$(cat brief/lab*/hints.md | wc -l)" -lt "$(cat edition/lab*/hints.md | wc -l)" ]
+    for page in hints.md hints.ko.md; do
+        [ "$(cat brief/lab*/$page | wc -l)" -lt "$(cat edition/lab*/$page | wc -l)" ]
+    done
 }
 
 @test "it builds on its own, and a student who solves a lab gets full marks" {
@@ -112,7 +116,9 @@ finds_nothing() {
             [[ "$output" != "Choose a check"* && "$output" != *"cannot open"* ]] || { echo "$check: $output" && false; }
         done
     done
-    finds_nothing -qFf phrases later/grading/lib/hints.md
+    finds_nothing -qFf phrases later/grading/lib/hints.md later/grading/lib/hints.ko.md
+    [[ "$(make -s -C later/lab05-epoll hint CHECK=usage HINTS=ko)" == *처리한다* ]]
+    [ -z "$(dead_links later)" ] || { dead_links later && false; }
     run make -s -C later/lab05-epoll diff
     [ "$status" -eq 0 ]
     [ "$output" = "The lab before lab05-epoll is not here: there is nothing to compare it with." ]
@@ -121,7 +127,8 @@ finds_nothing() {
 # dead_links DIR - the links in its pages that lead nowhere
 dead_links() {
     local page link
-    for page in "$1"/README*.md "$1"/lab*/*.md; do
+    for page in "$1"/README*.md "$1"/lab*/*.md "$1"/grading/lib/*.md; do
+        [ -e "$page" ] || continue
         { grep -oE '\]\([^)#:]+' "$page" || true; } | sed 's/^](//' | while IFS= read -r link; do
             [ -e "$(dirname "$page")/$link" ] || echo "$page: $link"
         done
@@ -194,14 +201,14 @@ every_hint_works() {
     "$GRADING/handout" --no-last-hints few 2
     "$GRADING/handout" few 3
     for edition in brief few; do
-        finds_nothing -rn 'LEVEL=3' --include='README*.md' --include=hints.md --include=lab.mk "$edition"
+        finds_nothing -rn 'LEVEL=3' --include='README*.md' --include='hints*.md' --include=lab.mk "$edition"
         finds_nothing -nE 'nearly the answer|거의.정답' -r --include='*.md' "$edition"
         [ -z "$(dead_links "$edition")" ]
         grep -q 'LEVEL=2' "$edition/lab02-fork/README.md"
         run make -s -C "$edition/lab02-fork" help
         [[ "$output" == *"LEVEL=2: a more detailed one"* ]]
     done
-    finds_nothing -qFf phrases few/lab*/hints.md few/grading/lib/hints.md
+    finds_nothing -qFf phrases few/lab*/hints*.md few/grading/lib/hints*.md
     grep -q 'LEVEL=3' edition/lab02-fork/README.md
 }
 
