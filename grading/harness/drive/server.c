@@ -54,9 +54,11 @@ static const char *failure_of_valgrind(struct server *s)
 static void check_exec(struct server *s, enum tool tool)
 {
     const char *fatal = NULL;
+    bool with_valgrind = tool == MEMCHECK || tool == HELGRIND;
     if (*exec_error != 0)
-        grader_error("cannot run the server: %s", strerror(*exec_error));
-    if (tool == MEMCHECK || tool == HELGRIND)
+        grader_error("cannot run %s: %s", with_valgrind ? "valgrind" : "the server",
+                     strerror(*exec_error));
+    if (with_valgrind)
         fatal = failure_of_valgrind(s);
     if (tool == THREAD_SANITIZER)
         fatal = strstr(s->err.text, "FATAL: ThreadSanitizer");
