@@ -1,4 +1,5 @@
 #include "core/report.h"
+#include "core/timeline.h"
 
 #include <check.h>
 #include <stdarg.h>
@@ -99,6 +100,7 @@ void evidence(const char *line, ...)
 void fail_check(struct server *s, const char *expected, const char *received, ...)
 {
     va_list arguments;
+    end_timeline();
     if (excuse_hook != NULL)
         excuse_hook();
     va_start(arguments, received);

@@ -48,6 +48,7 @@ START_TEST(run_body)
     signal(SIGPIPE, SIG_IGN);
     begin_timeline(running_name);
     running();
+    end_timeline();
     if (passed_hook != NULL)
         passed_hook();
     report->status = PASSED;

@@ -33,6 +33,12 @@ void begin_timeline(const char *check)
         write_event(json_pack("{ss}", "check", check));
 }
 
+void end_timeline(void)
+{
+    if (events != NULL)
+        write_event(json_pack("{ss}", "what", "ends"));
+}
+
 const char *next_timeline_file(void)
 {
     static char path[4096];

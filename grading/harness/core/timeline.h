@@ -8,6 +8,9 @@
 /* In the process that runs the check, or a part of it. */
 void begin_timeline(const char *check);
 
+/* The check has passed or failed. */
+void end_timeline(void);
+
 /* A server is about to be started. Returns the file in which its calls are to be recorded, and the
  * library that records them; or NULL. The texts stay valid. */
 const char *next_timeline_file(void);
