@@ -54,6 +54,11 @@ void raise_descriptor_limit(void)
               &(struct rlimit){descriptors_given.rlim_max, descriptors_given.rlim_max});
 }
 
+bool has_valgrind_log(const struct server_options *options)
+{
+    return options->tool == MEMCHECK || options->tool == HELGRIND;
+}
+
 /* Leaves the server no descriptor of the harness but its two outputs and, if there are any,
  *  - the two memories in which its calls and its crashes are recorded, or
  *  - valgrind's log: valgrind has a copy of its own, where the server cannot reach it.
@@ -92,24 +97,19 @@ static bool set_up_descriptors(const struct server_options *options, int out, in
     return true;
 }
 
-bool has_valgrind_log(const struct server_options *options)
-{
-    return options->tool == MEMCHECK || options->tool == HELGRIND;
-}
-
 static void set_up_environment(const struct server_options *options, bool record_crashes)
 {
     char text[16], *libraries;
     unsetenv("LD_PRELOAD");
     unsetenv("FAULTS");
     unsetenv("TIMELINE_FILE");
-    if (options->timeline_file != NULL)
-        setenv("TIMELINE_FILE", options->timeline_file, 1);
     unsetenv("VALGRIND_OPTS");
     /* Also without faults: the library stops kill(-1, ...). helgrind would report errors in it. */
     bool use_faults = options->faults != NULL || options->tool != HELGRIND;
     bool record_calls = call_log_fd() != -1;
     const char *timeline = options->tool == PLAIN ? options->timeline_file : NULL;
+    if (timeline != NULL)
+        setenv("TIMELINE_FILE", timeline, 1);
     if (asprintf(&libraries, "%s%s%s%s%s%s%s", timeline != NULL ? timeline_library() : "",
                  timeline != NULL ? ":" : "", record_calls ? call_recorder_library : "",
                  record_calls ? ":" : "", use_faults ? faults_library : pipe_order_library,
