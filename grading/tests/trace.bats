@@ -166,6 +166,13 @@ END
     has "silent_client failed: expected"
 }
 
+@test "a client that a server has accepted and forgotten" {
+    patch -s -o s.c "$ROOT/lab03-threads/solution.c" <"$GRADING/mutants/lab03-threads/address-of-loop-variable.patch"
+    run "$GRADING/trace" --file s.c --check own_argument 3
+    [ "$status" -eq 0 ]
+    has "has been accepted, and the server has called nothing for it since."
+}
+
 @test "what a check does to a right server: many clients, backends" {
     run "$GRADING/trace" --reference --check crowd 3
     [ "$status" -eq 0 ]

@@ -211,11 +211,13 @@ class Waiting:
                     return self.because(client, task, segment, "is in the backlog: ")
             return "the server", f"Client {client} is in the backlog: the server has not accepted it yet."
         last = self.owner(client, time)
+        if last is None:
+            return "the server", f"Client {client} has been accepted, and the server has called nothing for it since."
         pending = any(r["begin"] <= time < (r["end"] or time + 1) for r in self.recording["requests"])
         begun = any(r["request"].split(" ")[0] == client and r["begin"] <= time for r in self.recording["requests"])
-        if last and last["function"].startswith("re") and pending and not begun:
+        if last["function"].startswith("re") and pending and not begun:
             return "a free worker", f"Client {client}'s search is in the queue: all workers wait for backends."
-        task = last["task"] if last else min(self.acceptors, default=0)
+        task = last["task"]
         segment = self.segment_at(task, time)
         if segment and segment["state"] == "blocked" and segment["for"] != f"client {client}":
             return self.because(client, task, segment, "waits: ")
