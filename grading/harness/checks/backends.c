@@ -310,7 +310,7 @@ static void expect_timeouts_of_silence(struct server *s, struct peer *const *cli
     hang_at_each(s, clients, HOLDS);
     set_backend(QUERY, DOES_NOT_ACCEPT);
     send_text(clients[FOURTH], "search nobody there\n");
-    wait_connecting(s, QUERY);
+    wait_connecting(s, QUERY, clients[FOURTH]);
     expect_echoes_while_connecting(s, clients[FIFTH]);
     expect_timeout_when_due(s, clients[0], clients[FIFTH], began);
     set_timeout_hints();

@@ -287,7 +287,7 @@ DEFINE_SHARED_CHECK(
     }
     double begin = now();
     thaw(s);
-    wait_for_calls_made(s, USER, CLIENTS);
+    wait_for_calls_made(s, USER, CLIENTS, begin);
     for (int i = 0; i < CLIENTS; i++) {
         snprintf(text, sizeof text, "number %d", i);
         if (now() - begin < ANSWERS_SECONDS) {

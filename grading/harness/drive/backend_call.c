@@ -23,6 +23,8 @@ enum { TRICKLED_BYTES = 30 }; /* then it closes: long after a correct server has
 static const double TRICKLE_SECONDS = 0.15, SLOW_SECONDS = 0.5;
 /* If an answer was held for longer, a correct server may have given up. */
 static const double MAX_HELD_SECONDS = 0.9;
+/* A server that is asleep for longer while it has something to do is not held up by the machine. */
+static const double MAX_ASLEEP_SECONDS = 0.5;
 
 bool is_open(const struct call *c)
 {
@@ -40,6 +42,8 @@ static void close_call(struct call *c)
         c->given_up = now();
     if (c->complete && !c->done)
         note_backend(c->backend, c->port, "is given up", NULL, 0);
+    c->closed = now();
+    c->asleep_then = asleep_while_waiting();
     unwatch(&c->source);
     if (is_open(c))
         close(c->source.fd);
@@ -190,7 +194,6 @@ void free_call(struct call *c)
 
 void check_held_time(const struct call *c)
 {
-    static const double MAX_ASLEEP_SECONDS = 0.5;
     double held = (c->given_up != 0 ? c->given_up : now()) - c->began;
     double asleep = asleep_while_waiting() - c->asleep;
     if (held <= MAX_HELD_SECONDS)
@@ -204,6 +207,17 @@ void check_held_time(const struct call *c)
     grader_error("this machine is too slow: a call was held for %.1f seconds, and a correct "
                  "server gives up after one",
                  held);
+}
+
+bool may_be_given_up(double began)
+{
+    return now() - began > MAX_HELD_SECONDS;
+}
+
+bool expired_unsent(const struct call *c, double since)
+{
+    return !is_open(c) && !c->complete && c->closed - since > MAX_HELD_SECONDS &&
+           c->asleep_then - c->asleep <= MAX_ASLEEP_SECONDS;
 }
 
 /* The kernel has acknowledged what was sent, and so has woken whoever waits for it: a server that

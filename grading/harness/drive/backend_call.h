@@ -44,6 +44,8 @@ struct call {
     double began, next; /* when it was accepted; when its next piece is due, or 0 */
     double given_up;    /* when the server closed while the answer was held, or 0 */
     double asleep;      /* asleep_while_waiting() when it was accepted */
+    double closed;      /* when the server had closed it, or 0 */
+    double asleep_then; /* asleep_while_waiting() at that time */
     struct call *link;
 };
 
@@ -59,5 +61,10 @@ void send_due_piece(struct call *c);
  * up. */
 void release_call(struct call *c, bool in_time);
 void check_held_time(const struct call *c);
+/* Whether a correct server may have given up by now a call that began then: after a second. */
+bool may_be_given_up(double began);
+/* Whether the server gave the call up before it had sent the request, a second or more after
+ * `since`, and was not asleep in that second: on a busy machine, a correct server may. */
+bool expired_unsent(const struct call *c, double since);
 
 #endif

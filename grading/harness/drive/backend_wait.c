@@ -1,4 +1,5 @@
 #include "drive/backend_wait.h"
+#include "core/clock.h"
 #include "core/report.h"
 #include "core/test_data.h"
 #include "drive/wait_loop.h"
@@ -17,12 +18,14 @@ int calls_held_at(enum backend b)
     return n;
 }
 
-/* Calls whose line has been received. */
+static double busy_since; /* of wait_for_calls_made() */
+
+/* Calls whose line has been received, or could not be sent in time. */
 static int count_made(enum backend b)
 {
     int n = 0;
     for (struct call *c = calls_of(b); c != NULL; c = c->link)
-        n += c->complete;
+        n += c->complete || expired_unsent(c, busy_since);
     return n;
 }
 
@@ -44,7 +47,6 @@ static void wait_for_count(int (*count)(enum backend b), struct server *s, enum 
                      n == 1 ? "call" : "calls", backend_name(b));
             fail_check(s, expected, "%d %s; %s", count(b), count(b) == 1 ? "call" : "calls", w.why);
         }
-    asked("%d %s at the %s backend", n, n == 1 ? "call waits" : "calls wait", backend_name(b));
 }
 
 void wait_for_calls(struct server *s, enum backend b, int n)
@@ -52,11 +54,14 @@ void wait_for_calls(struct server *s, enum backend b, int n)
     set_calls_held(true); /* for a second at most: then the server gives up those that came first */
     wait_for_count(calls_held_at, s, b, n);
     set_calls_held(false);
+    asked("%d %s at the %s backend", n, n == 1 ? "call waits" : "calls wait", backend_name(b));
 }
 
-void wait_for_calls_made(struct server *s, enum backend b, int n)
+void wait_for_calls_made(struct server *s, enum backend b, int n, double since)
 {
+    busy_since = since;
     wait_for_count(count_made, s, b, n);
+    asked("%d %s made to the %s backend", n, n == 1 ? "call is" : "calls are", backend_name(b));
 }
 
 static bool is_connecting_to(enum backend b)
@@ -71,11 +76,12 @@ static bool is_connecting_to(enum backend b)
     return false;
 }
 
-void wait_connecting(struct server *s, enum backend b)
+void wait_connecting(struct server *s, enum backend b, struct peer *client)
 {
     struct wait w = begin_wait(s);
+    double begin = now();
     char expected[80];
-    while (!is_connecting_to(b))
+    while (!is_connecting_to(b) && !(may_be_given_up(begin) && unread_bytes(client) > 0))
         if (!continue_wait(&w)) {
             snprintf(expected, sizeof expected, "a connection attempt to the %s backend",
                      backend_name(b));

@@ -3,16 +3,19 @@
 #define DRIVE_BACKEND_WAIT_H
 
 #include "drive/backend.h"
+#include "drive/peer_receive.h"
 #include "drive/server_process.h"
 
 /* Waits until n calls are held there; fails if the server sleeps without having made them. */
 void wait_for_calls(struct server *s, enum backend b, int n);
 int calls_held_at(enum backend b);
 /* The same, but also counts calls that the server has given up since: for so many that the first
- * may be over when the last is made. */
-void wait_for_calls_made(struct server *s, enum backend b, int n);
-/* Waits until the server is seen waiting for a connection to this backend. */
-void wait_connecting(struct server *s, enum backend b);
+ * may be over when the last is made, or even before it could be sent, if the machine is busy.
+ * `since` is when the server was given something to do. */
+void wait_for_calls_made(struct server *s, enum backend b, int n, double since);
+/* Waits until the server is seen waiting for a connection to this backend, for this client; or
+ * until it has given up, which a busy machine may let us see too late. */
+void wait_connecting(struct server *s, enum backend b, struct peer *client);
 
 /* Answers the held call with this request; or all that are held, and returns how many. */
 void release(enum backend b, const char *words);
