@@ -155,3 +155,12 @@ as_ordinary_user() {
     [ "$status" -eq 3 ]
     has_error ten_thousand "net.ipv4.ip_local_port_range"
 }
+
+@test "a machine that gives the grader no CPU for a second: an error, not a failed check" {
+    sed -e '/^static void send_request/,/^}/s/^    ssize_t n = send/    kill(getppid(), SIGSTOP);\n&/' \
+        -e '/^static void finish_search/,/^}/s/^    struct client \*client/    kill(getppid(), SIGCONT);\n&/' \
+        "$ROOT/lab07-callbacks/solution.c" >stalls.c
+    [ "$(grep -c 'kill(getppid' stalls.c)" -eq 2 ]
+    run "$GRADING/grade" --json grade.json --check search --file stalls.c lab07
+    has_error search "this machine is too slow: the user backend read a request"
+}

@@ -257,7 +257,7 @@ void use_sandbox(const char *arguments, const char *const *files)
 {
     arguments_file = arguments;
     visible_files = files;
-    excuse_hook = excuse_server;
+    add_excuse(excuse_server);
 }
 
 /* In a helper process: joins the sandbox, starts the child there, and writes its pid to `out`.

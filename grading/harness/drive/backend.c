@@ -118,6 +118,8 @@ const char *const *backend_arguments(void)
         snprintf(ports[b], sizeof ports[b], "%d", backends[b].port);
         argv[b + 1] = ports[b];
     }
+    if (!opened)
+        add_excuse(excuse_late_reading);
     opened = true;
     set_periodic(send_due_pieces);
     for (int b = 0; b < BACKENDS; b++)

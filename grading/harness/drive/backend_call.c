@@ -26,6 +26,14 @@ static const double MAX_HELD_SECONDS = 0.9;
 /* A server that is asleep for longer while it has something to do is not held up by the machine. */
 static const double MAX_ASLEEP_SECONDS = 0.5;
 
+static const char *late_backend;
+static double late_seconds; /* how long a request had waited there when it was read, or 0 */
+
+bool may_be_given_up(double began)
+{
+    return now() - began > MAX_HELD_SECONDS;
+}
+
 bool is_open(const struct call *c)
 {
     return c->source.fd != -1;
@@ -125,27 +133,55 @@ static void begin_answer(struct call *c)
         send_some(c, all);
 }
 
+/* When the last data arrived, or else the connection: we may be late to look. */
+static double arrival_time(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+    return now() - info.tcpi_last_data_recv / 1e3;
+}
+
+/* If the request has waited here for a second, a correct server may have given up. */
+static void note_late_reading(const struct call *c)
+{
+    double arrived = arrival_time(c->source.fd);
+    if (!is_held(c) && may_be_given_up(arrived)) {
+        late_backend = c->backend;
+        late_seconds = now() - arrived;
+    }
+}
+
 /* Reads all that there is; what does not fit in a line is discarded. */
 static void receive_line(struct call *c)
 {
-    for (;;) {
-        char discarded[4096];
+    char discarded[4096];
+    ssize_t n;
+    do {
         bool full = c->size == sizeof c->line;
-        ssize_t n = recv(c->source.fd, full ? discarded : c->line + c->size,
-                         full ? sizeof discarded : sizeof c->line - c->size, MSG_DONTWAIT);
-        if (n == -1 && errno == EAGAIN)
-            break;
-        if (n <= 0) {
-            close_call(c);
-            return;
-        }
-        c->size += full ? 0 : (size_t)n;
-    }
-    if (!c->complete && memchr(c->line, '\n', c->size) != NULL) {
+        n = recv(c->source.fd, full ? discarded : c->line + c->size,
+                 full ? sizeof discarded : sizeof c->line - c->size, MSG_DONTWAIT);
+        c->size += n <= 0 || full ? 0 : (size_t)n;
+    } while (n > 0);
+    bool closed = n == 0 || errno != EAGAIN;
+    bool now_complete = !c->complete && memchr(c->line, '\n', c->size) != NULL;
+    if (now_complete) {
         c->complete = true;
         note_backend(c->backend, c->port, "is asked", c->line, strcspn(c->line, "\n"));
-        begin_answer(c);
+        note_late_reading(c);
+        if (!closed)
+            begin_answer(c);
     }
+    if (closed)
+        close_call(c);
+}
+
+void excuse_late_reading(void)
+{
+    if (late_seconds > 0)
+        grader_error("this machine is too slow: the %s backend read a request %.1f seconds after "
+                     "it had arrived, and a correct server gives up after one",
+                     late_backend, late_seconds);
 }
 
 static void on_call(struct source *source, uint32_t events)
@@ -177,7 +213,7 @@ struct call *new_call(int fd, const char *backend, enum backend_mode mode,
     c->port = peer_port(fd);
     c->mode = mode;
     c->fixed = fixed;
-    c->began = now();
+    c->began = arrival_time(fd);
     c->asleep = asleep_while_waiting();
     receive_line(c);
     update_call(c);
@@ -207,11 +243,6 @@ void check_held_time(const struct call *c)
     grader_error("this machine is too slow: a call was held for %.1f seconds, and a correct "
                  "server gives up after one",
                  held);
-}
-
-bool may_be_given_up(double began)
-{
-    return now() - began > MAX_HELD_SECONDS;
 }
 
 bool expired_unsent(const struct call *c, double since)
