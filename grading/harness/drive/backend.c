@@ -71,6 +71,13 @@ static void on_connection(struct source *source, uint32_t events)
     }
 }
 
+static void excuse_late_answers(void)
+{
+    for (int b = 0; b < BACKENDS; b++)
+        for (struct call *c = backends[b].calls; c != NULL; c = c->link)
+            excuse_late_answer(c);
+}
+
 static void send_due_pieces(void)
 {
     for (int b = 0; b < BACKENDS; b++)
@@ -119,7 +126,7 @@ const char *const *backend_arguments(void)
         argv[b + 1] = ports[b];
     }
     if (!opened)
-        add_excuse(excuse_late_reading);
+        add_excuse(excuse_late_answers);
     opened = true;
     set_periodic(send_due_pieces);
     for (int b = 0; b < BACKENDS; b++)

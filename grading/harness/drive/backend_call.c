@@ -26,9 +26,6 @@ static const double MAX_HELD_SECONDS = 0.9;
 /* A server that is asleep for longer while it has something to do is not held up by the machine. */
 static const double MAX_ASLEEP_SECONDS = 0.5;
 
-static const char *late_backend;
-static double late_seconds; /* how long a request had waited there when it was read, or 0 */
-
 bool may_be_given_up(double began)
 {
     return now() - began > MAX_HELD_SECONDS;
@@ -142,16 +139,6 @@ static double arrival_time(int fd)
     return now() - info.tcpi_last_data_recv / 1e3;
 }
 
-/* If the request has waited here for a second, a correct server may have given up. */
-static void note_late_reading(const struct call *c)
-{
-    double arrived = arrival_time(c->source.fd);
-    if (!is_held(c) && may_be_given_up(arrived)) {
-        late_backend = c->backend;
-        late_seconds = now() - arrived;
-    }
-}
-
 /* Reads all that there is; what does not fit in a line is discarded. */
 static void receive_line(struct call *c)
 {
@@ -168,7 +155,8 @@ static void receive_line(struct call *c)
     if (now_complete) {
         c->complete = true;
         note_backend(c->backend, c->port, "is asked", c->line, strcspn(c->line, "\n"));
-        note_late_reading(c);
+        c->arrived = arrival_time(c->source.fd);
+        c->read = now();
         if (!closed)
             begin_answer(c);
     }
@@ -176,12 +164,19 @@ static void receive_line(struct call *c)
         close_call(c);
 }
 
-void excuse_late_reading(void)
+void excuse_late_answer(const struct call *c)
 {
-    if (late_seconds > 0)
+    if (!c->complete || is_held(c))
+        return;
+    if (c->read - c->arrived > MAX_HELD_SECONDS)
         grader_error("this machine is too slow: the %s backend read a request %.1f seconds after "
                      "it had arrived, and a correct server gives up after one",
-                     late_backend, late_seconds);
+                     c->backend, c->read - c->arrived);
+    double pending = (is_open(c) ? now() : c->closed) - c->began;
+    if (c->mode == SLOW && c->next != 0 && pending > MAX_HELD_SECONDS)
+        grader_error("this machine is too slow: the %s backend did not answer for %.1f seconds, "
+                     "and a correct server gives up after one",
+                     c->backend, pending);
 }
 
 static void on_call(struct source *source, uint32_t events)

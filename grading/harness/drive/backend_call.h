@@ -41,11 +41,12 @@ struct call {
     bool done;     /* the whole answer has been sent, or the call is closed */
     char *answer;
     size_t start, end;
-    double began, next; /* when the server began it; when its next piece is due, or 0 */
-    double given_up;    /* when the server closed while the answer was held, or 0 */
-    double asleep;      /* asleep_while_waiting() when it was accepted */
-    double closed;      /* when the server had closed it, or 0 */
-    double asleep_then; /* asleep_while_waiting() at that time */
+    double began, next;   /* when the server began it; when its next piece is due, or 0 */
+    double arrived, read; /* when the line was complete; when we saw it */
+    double given_up;      /* when the server closed while the answer was held, or 0 */
+    double asleep;        /* asleep_while_waiting() when it was accepted */
+    double closed;        /* when the server had closed it, or 0 */
+    double asleep_then;   /* asleep_while_waiting() at that time */
     struct call *link;
 };
 
@@ -61,8 +62,8 @@ void send_due_piece(struct call *c);
  * up. */
 void release_call(struct call *c, bool in_time);
 void check_held_time(const struct call *c);
-/* For add_excuse(): the machine is at fault if a request waited here for too long. */
-void excuse_late_reading(void);
+/* When a check has failed: the machine is at fault if the answer was not sent in time. */
+void excuse_late_answer(const struct call *c);
 /* Whether a correct server may have given up by now a call that began then: after a second. */
 bool may_be_given_up(double began);
 /* Whether the server gave the call up before it had sent the request, a second or more after

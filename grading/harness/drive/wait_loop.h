@@ -15,7 +15,7 @@
 struct wait {
     struct server *server;
     double since, quiet_since, inspected;
-    uint64_t cpu, cpu_at_start;
+    uint64_t cpu, cpu_at_start, delay_at_start;
     double asleep_seconds; /* after so long asleep, the server is waiting for what never happens */
     bool over;             /* it gave up */
     const char *why;       /* "the server had been asleep for 2 seconds" */

@@ -27,20 +27,31 @@ uint64_t read_cpu_time(pid_t root)
     return sum;
 }
 
-uint64_t read_times_run(pid_t root)
+/* The sum of the nth number of its tasks' schedstat, from 0. */
+static uint64_t sum_schedstat(pid_t root, int n)
 {
     const struct task *tasks;
-    int n = read_all_tasks(root, &tasks);
+    int count = read_all_tasks(root, &tasks);
     uint64_t sum = 0;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < count; i++) {
         char text[100];
-        unsigned long times = 0;
+        unsigned long numbers[3] = {0};
         if (read_proc(text, sizeof text, "/proc/%d/task/%d/schedstat", tasks[i].pid, tasks[i].tid) >
             0)
-            sscanf(text, "%*u %*u %lu", &times);
-        sum += times;
+            sscanf(text, "%lu %lu %lu", &numbers[0], &numbers[1], &numbers[2]);
+        sum += numbers[n];
     }
     return sum;
+}
+
+uint64_t read_times_run(pid_t root)
+{
+    return sum_schedstat(root, 2);
+}
+
+uint64_t read_run_delay(pid_t root)
+{
+    return sum_schedstat(root, 1);
 }
 
 /* The number after `words` in a file of /proc/PID, kilobytes, as bytes. */

@@ -9,6 +9,8 @@
 uint64_t read_cpu_time(pid_t root); /* nanoseconds; clock_getcpuclockid(3) */
 /* How often the kernel has put its threads on a CPU: the third number of schedstat. */
 uint64_t read_times_run(pid_t root);
+/* For how many nanoseconds its threads were ready to run and had no CPU: the second number. */
+uint64_t read_run_delay(pid_t root);
 /* Pss (shared pages are divided among the processes that share them) and page tables, in bytes;
  * proc(5). */
 uint64_t read_memory(pid_t root);
