@@ -83,7 +83,7 @@ local function book_link(path, link)
     if text == name or text == file then
         return pandoc.Code(file)
     end
-    link.content:extend { pandoc.Str(stringify(words['before-path']) .. '('), pandoc.Code(file), pandoc.Str ')' }
+    link.content:extend { pandoc.Str(words['space-before-path'] and ' (' or '('), pandoc.Code(file), pandoc.Str ')' }
     return link.content
 end
 
@@ -116,7 +116,7 @@ local function table_block(block)
     if empty then
         block.head.rows = {}
     end
-    return pandoc.Div(block, { class = 'table' })
+    return pandoc.Div(block, { class = #block.colspecs > 4 and 'table wide' or 'table' })
 end
 
 local function finish_blocks(path, blocks)
