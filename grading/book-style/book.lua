@@ -80,7 +80,7 @@ local function book_link(path, link)
         return link
     end
     local text = stringify(link)
-    if text == name or text == file then
+    if text == name or file:sub(1, #text) == text then -- its name, or the directory that it is in
         return pandoc.Code(file)
     end
     link.content:extend { pandoc.Str(words['space-before-path'] and ' (' or '('), pandoc.Code(file), pandoc.Str ')' }
