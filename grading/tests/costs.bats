@@ -54,6 +54,18 @@ differs() {
     has 'nothing was counted'
 }
 
+@test "labs 6 and 8 say the same as the table" {
+    for lab in lab06-reactor lab07-callbacks lab08-coroutines; do
+        figure=$(awk -v lab="$lab" '$2 == lab { print $(NF - 1) }' "$TABLE")
+        for page in "$BATS_TEST_DIRNAME"/../../lab0[68]-*/README.md; do
+            [[ "$lab" != lab07-* && "$page" != *"$lab"* ]] || grep -qw "$figure" "$page"
+        done
+        for page in "$BATS_TEST_DIRNAME"/../../lab0[68]-*/README.ko.md; do
+            [[ "$lab" != lab07-* && "$page" != *"$lab"* ]] || grep -q "${figure}개" "$page"
+        done
+    done
+}
+
 @test "with a different compiler only calls are compared" {
     sed 's/gcc [0-9]/gcc 9/; /^| lab05-epoll /s/ 83 / 8300 /' "$TABLE" >other
     run "$COUNT" --compare "$TABLE" other
