@@ -94,7 +94,7 @@ static void become_subreaper(void)
 static int max_concurrent(void)
 {
     const char *jobs = getenv("GRADE_JOBS");
-    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 2;
+    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 3;
     return n > 0 ? n : 1;
 }
 
@@ -270,15 +270,26 @@ static bool can_start(int number, enum urgency urgency)
     return urgency == EARLY ? may_start_early(number) : is_decided(number);
 }
 
+static int lengthy_ones_running(void)
+{
+    int n = 0;
+    for (int i = 0; i < count_checks(); i++)
+        n += outcomes[i].state == RUNNING && check_at(i)->lengthy;
+    return n;
+}
+
 /* The check to start next, -1 if there is none. What takes long begins early, but leaves room for
- * the others, whose failures are of more use; one that must run alone begins when no other can. */
+ * one of the others, whose failures are of more use; one that must run alone begins when no other
+ * can. */
 static int next_check(int running_now, bool early)
 {
-    int most = max_concurrent();
-    early &= most > 1;
+    early &= max_concurrent() > 1;
+    bool possible[] = {[LENGTHY] = early && lengthy_ones_running() + 1 < max_concurrent(),
+                       [IN_ORDER] = true,
+                       [EARLY] = early,
+                       [ALONE] = running_now == 0};
     for (enum urgency u = LENGTHY; u <= ALONE; u++) {
-        if ((u == LENGTHY && (!early || running_now + 1 >= most)) || (u == EARLY && !early) ||
-            (u == ALONE && running_now > 0))
+        if (!possible[u])
             continue;
         for (int i = 0; i < count_checks(); i++)
             if (can_start(i, u))
