@@ -186,7 +186,7 @@ CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
 }
 
 CHECK(no_data_race, 4, "uses a lock to protect what its threads share (helgrind)",
-      .needs = "crowd client_vanishes stop",
+      .needs = "crowd client_vanishes stop", .lengthy = true,
       .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
               "the accesses.",
       .by_hand = "make run TOOL='valgrind --tool=helgrind'\n"

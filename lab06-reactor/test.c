@@ -200,7 +200,7 @@ static void share_work(struct server *s)
     wait_for_calls(s, USER, 1);
 }
 
-CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight",
+CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight", .lengthy = true,
       .hint =
           "Access what the workers and the loop share (the queues, the shutting_down flag) only "
           "under the lock. Clients belong to the loop.",

@@ -279,6 +279,7 @@ SHARED_CHECK(interrupted_calls, 2, "restarts calls that a signal interrupted",
              .needs = "stopped_and_continued client_leaves_early")
 
 CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight both_workers",
+      .lengthy = true,
       .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
               "the accesses. Give each worker its own coroutines, buffers and counts.",
       .by_hand = "make backends               # second terminal:\n"

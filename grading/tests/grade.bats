@@ -236,6 +236,18 @@ lab04-select          8/30   2 passed, 1 failed, 2 skipped
 END
 }
 
+@test "checks that were started early are skipped all the same, and leave nothing behind" {
+    patch -s -o server.c "$GRADING/../lab02-fork/solution.c" <"$GRADING/mutants/lab02-fork/parent-keeps-the-client.patch"
+    for jobs in 1 8; do
+        run env GRADE_JOBS=$jobs "$GRADING/grade" --file server.c --json r.json lab02
+        [ "$status" -eq 0 ]
+        result '.checks[] | [.name, .status, .needs // "", has("seconds"), has("asked")] | join(" ")' >"results.$jobs"
+        nothing_left_of "$BUILD/run."
+    done
+    grep -q skipped results.1
+    diff results.1 results.8
+}
+
 @test "100 points in one lab: what to do next" {
     cp -a "$GRADING/.." course
     cp course/lab01-blocking/solution.c course/lab01-blocking/server.c

@@ -384,6 +384,8 @@ static void expect_one_result(const char *faults)
              "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.1\n"
              "s=$(make pid); kill -STOP $s; sleep 0.5; kill -CONT $s; wait\n"
              "echo 'search y' | nc -N 127.0.0.1 9000   # y user query stock");
+    if (workers_block) /* no loop handles answers and deadlines */
+        return;
     struct server *s = start_server(.backends = true, .faults = faults);
     struct peer *p = connect_to(s);
     set_backend(USER, HOLDS);
@@ -402,8 +404,21 @@ static void expect_one_result(const char *faults)
     set_hint(NULL, NULL);
 }
 
+static void expect_one_result_after_stop(void)
+{
+    expect_one_result(NULL);
+}
+
+static void expect_one_result_in_one_round(void)
+{
+    expect_one_result("late_after_stop=1100");
+}
+
 DEFINE_SHARED_CHECK(
-    backend_hangs, .needs = "backend_down",
+    backend_hangs, .needs = "backend_down", .lengthy = true,
+    .parts = {expect_one_result_after_stop, expect_one_result_in_one_round,
+              expect_timeout_among_new_calls, expect_timeout_among_events,
+              expect_failure_after_timeout_of_others},
     .hint = "The timeout starts with the call, not with the last byte received: for each wait, "
             "allow only what is left of it.",
     .by_hand = "make backends DELAY=1500       # second terminal:\n"
@@ -423,11 +438,4 @@ DEFINE_SHARED_CHECK(
     expect_deadline_per_call(s, clients);
     set_hint("Close the socket of every call, also of one that has timed out.", NULL);
     expect_descriptors(s, before, "as many as before those searches");
-    if (workers_block)
-        return; /* no loop handles answers and deadlines */
-    expect_one_result(NULL);
-    expect_one_result("late_after_stop=1100");
-    expect_timeout_among_new_calls();
-    expect_timeout_among_events();
-    expect_failure_after_timeout_of_others();
 }

@@ -79,7 +79,7 @@ static void expect_idle_after_timeout(void)
 }
 
 DEFINE_SHARED_CHECK(
-    idle_is_free, .needs = "half_close",
+    idle_is_free, .needs = "half_close", .lengthy = true,
     .parts = {expect_idle_around_search, expect_idle_after_half_close, expect_idle_after_timeout},
     .hint = "The server must sleep until there is something to do. Does it poll, or wait for a "
             "descriptor that is always ready (at end-of-file, or with room to send)?",

@@ -132,7 +132,7 @@ static void search_with_and_without_stock(struct server *s, struct peer *c)
 }
 
 DEFINE_SHARED_CHECK(
-    memory, .needs = "half_close no_leaked_descriptors stop",
+    memory, .needs = "half_close no_leaked_descriptors stop", .lengthy = true,
     .parts = {stop_within_batch, search_without_user_socket, search_without_stock_socket,
               answer_into_full_buffer},
     .hint =

@@ -14,6 +14,7 @@ void register_shared_check(const struct check *own, const struct check *shared)
         check.needs = shared->needs;
     if (check.by_hand == NULL)
         check.by_hand = shared->by_hand;
+    check.lengthy |= shared->lengthy;
     check.alone |= shared->alone;
     check.only_on_request |= shared->only_on_request;
     check.body = shared->body;

@@ -142,7 +142,7 @@ static void leave_under_memcheck(void)
 }
 
 DEFINE_SHARED_CHECK(
-    client_leaves_early, .needs = "memory in_order backend_down",
+    client_leaves_early, .needs = "memory in_order backend_down", .lengthy = true,
     .parts = {leave_under_memcheck, leave_in_the_batch_of_the_result},
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
             "another client by then.",
@@ -206,7 +206,7 @@ static void stop_under_memcheck(void)
 }
 
 DEFINE_SHARED_CHECK(
-    stop_in_flight, .needs = "client_leaves_early backend_hangs",
+    stop_in_flight, .needs = "client_leaves_early backend_hangs", .lengthy = true,
     .parts = {stop_during_last_call, stop_under_memcheck},
     .hint = "A search in flight may be cancelled or completed when the signal arrives, but every "
             "descriptor must be closed, all memory freed, every thread joined.",

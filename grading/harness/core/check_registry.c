@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CHECKS = 64 };
-
 static struct check checks[MAX_CHECKS];
 static bool selected[MAX_CHECKS];
 static int check_count;

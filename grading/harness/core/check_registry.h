@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { MAX_PARTS = 6 };
+enum { MAX_CHECKS = 64, MAX_PARTS = 6 };
 
 struct check {
     const char *name;
@@ -17,6 +17,7 @@ struct check {
     const char *hint_if[FAILURES]; /* instead, for failures of that kind; else core/hints.c */
     const char *needs;    /* checks without which this one proves nothing: "pieces stop", or NULL */
     const char *by_hand;  /* commands, typed in the lab's directory, that show the same by hand */
+    bool lengthy;         /* it takes longer than most, so it is started early */
     bool alone;           /* no other check runs at the same time: it compares CPU time, say */
     bool only_on_request; /* a long observation: runs only with --check */
     void (*body)(void);

@@ -32,15 +32,17 @@ pid_t check_process(void)
 
 /* What is known of a check; in memory shared with the process that runs it. */
 struct outcome {
-    enum { WAITING, RUNNING, DONE } state;
-    bool requested;          /* its result is wanted; others may be needed by it */
+    enum { WAITING, RUNNING, ENDED, DONE } state; /* ENDED: do those that it needs pass? */
+    bool requested; /* its result is wanted; others may be needed by it */
+    bool shown;
     const char *failed_need; /* it was skipped because this check did not pass, or failed as well */
     pid_t process;
     double seconds, cpu_seconds; /* the CPU time of the check, its servers and their descendants */
     struct report report;
 };
 
-static struct outcome *outcomes; /* by the check's number */
+static struct outcome *outcomes;               /* by the check's number */
+static bool needed_by[MAX_CHECKS][MAX_CHECKS]; /* [i][j]: j needs i, directly or not */
 
 START_TEST(run_body)
 {
@@ -92,7 +94,7 @@ static void become_subreaper(void)
 static int max_concurrent(void)
 {
     const char *jobs = getenv("GRADE_JOBS");
-    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 1;
+    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 3;
     return n > 0 ? n : 1;
 }
 
@@ -152,7 +154,7 @@ static void start(int number)
     }
     outcome->process = process;
     if (process == -1)
-        outcome->state = DONE;
+        outcome->state = ENDED;
 }
 
 static double in_seconds(struct timeval t)
@@ -197,32 +199,118 @@ static bool is_decided(int number)
     return true;
 }
 
-/* The first check that can be started, -1 if none can; skips those that need a failed one. One that
- * must run alone waits until no other can run. */
-static int next_check(int running_now)
+static bool runs_a_check(pid_t pid)
 {
-    for (int alone = 0; alone <= (running_now == 0); alone++)
-        for (int i = 0; i < count_checks(); i++) {
-            if (!is_selected(i) || outcomes[i].state != WAITING || !is_decided(i))
-                continue;
+    for (int i = 0; i < count_checks(); i++)
+        if (outcomes[i].state == RUNNING && outcomes[i].process == pid)
+            return true;
+    return false;
+}
+
+/* Whatever it found proves nothing. */
+static void discard(int number)
+{
+    struct outcome *outcome = &outcomes[number];
+    bool runs = outcome->state == RUNNING;
+    outcome->state = DONE;
+    if (runs)
+        kill_unless(runs_a_check); /* this one does not any more */
+    memset(&outcome->report, 0, sizeof outcome->report);
+    outcome->seconds = outcome->cpu_seconds = 0;
+}
+
+/* What has become known: checks are skipped, although they may have been started early, or their
+ * results count. Those that a check needs precede it. Returns how many are still running. */
+static int settle(void)
+{
+    int running_now = 0;
+    for (int i = 0; i < count_checks(); i++) {
+        if (is_selected(i) && outcomes[i].state != DONE && is_decided(i)) {
             if (outcomes[i].failed_need != NULL)
+                discard(i);
+            else if (outcomes[i].state == ENDED)
                 outcomes[i].state = DONE;
-            else if (check_at(i)->alone == (alone != 0))
-                return i;
         }
+        running_now += outcomes[i].state == RUNNING;
+    }
+    return running_now;
+}
+
+static void find_needs(void)
+{
+    for (int i = 0; i < count_checks(); i++)
+        for (int j = 0; j < count_checks(); j++)
+            needed_by[i][j] = is_selected(i) && is_needed_by(i, j);
+}
+
+/* Most servers pass most checks, so a check need not wait until those that it needs have passed: if
+ * one does not, the result is discarded. But if the first does not (the server is not finished), no
+ * other is started in vain. */
+static bool may_start_early(int number)
+{
+    for (int i = 0; i < number; i++)
+        if (needed_by[i][number] &&
+            (outcomes[i].state == DONE || outcomes[i].state == ENDED ||
+             check_at(i)->needs == NULL) &&
+            status_of(i) != PASSED)
+            return false;
+    return true;
+}
+
+enum urgency { LENGTHY, IN_ORDER, EARLY, ALONE };
+
+static bool can_start(int number, enum urgency urgency)
+{
+    const struct check *check = check_at(number);
+    if (!is_selected(number) || outcomes[number].state != WAITING ||
+        check->alone != (urgency == ALONE))
+        return false;
+    if (urgency == LENGTHY)
+        return check->lengthy && may_start_early(number);
+    return urgency == EARLY ? may_start_early(number) : is_decided(number);
+}
+
+static int lengthy_ones_running(void)
+{
+    int n = 0;
+    for (int i = 0; i < count_checks(); i++)
+        n += outcomes[i].state == RUNNING && check_at(i)->lengthy;
+    return n;
+}
+
+/* The check to start next, -1 if there is none. What takes long begins early, but leaves room for
+ * one of the others, whose failures are of more use; one that must run alone begins when no other
+ * can. */
+static int next_check(int running_now, bool early)
+{
+    early &= max_concurrent() > 1;
+    bool possible[] = {[LENGTHY] = early && lengthy_ones_running() + 1 < max_concurrent(),
+                       [IN_ORDER] = true,
+                       [EARLY] = early,
+                       [ALONE] = running_now == 0};
+    for (enum urgency u = LENGTHY; u <= ALONE; u++) {
+        if (!possible[u])
+            continue;
+        for (int i = 0; i < count_checks(); i++)
+            if (can_start(i, u))
+                return i;
+    }
     return -1;
 }
 
 /* A line on the terminal, replaced each time; a failure stays as soon as it is known. */
-static void print_progress(const char *lab, int ended)
+static void print_progress(const char *lab)
 {
     int selected = 0, done = 0;
-    if (ended >= 0 && (status_of(ended) == FAILED || status_of(ended) == ERROR))
-        fprintf(stderr, "\r\033[K%s  %s %s\n", lab, check_at(ended)->name,
-                status_of(ended) == FAILED ? "failed" : "could not be run");
     for (int i = 0; i < count_checks(); i++) {
         selected += is_selected(i);
         done += outcomes[i].state == DONE;
+        if (outcomes[i].state != DONE || outcomes[i].shown ||
+            (status_of(i) != FAILED && status_of(i) != ERROR))
+            continue;
+        outcomes[i].shown = true;
+        fprintf(stderr, "\r\033[K%s  %s %s\n", lab, check_at(i)->name,
+                status_of(i) == FAILED ? "failed" : "could not be run");
     }
     fprintf(stderr, "\r\033[K%s  %d of %d", lab, done, selected);
     for (int i = 0; i < count_checks(); i++)
@@ -233,23 +321,23 @@ static void print_progress(const char *lab, int ended)
 /* Runs those that have not run yet; until one has failed, if so wanted. */
 static void run_selected(const char *lab, bool show_progress, bool until_failure)
 {
-    int most = max_concurrent(), running_now = 0, ended = -1;
     bool alone = false, over = false;
+    find_needs();
     for (;;) {
-        for (int next;
-             !over && !alone && running_now < most && (next = next_check(running_now)) >= 0;) {
+        int running_now = settle();
+        for (int next; !over && !alone && running_now < max_concurrent() &&
+                       (next = next_check(running_now, !until_failure)) >= 0;) {
             start(next);
-            running_now += outcomes[next].state == RUNNING;
+            running_now = settle();
             alone = check_at(next)->alone;
         }
         if (show_progress)
-            print_progress(lab, ended);
+            print_progress(lab);
         if (running_now == 0)
             break;
-        ended = wait_for_any();
-        outcomes[ended].state = DONE;
+        int ended = wait_for_any();
+        outcomes[ended].state = ENDED;
         over |= until_failure && status_of(ended) == FAILED;
-        running_now--;
         alone = false;
     }
     if (show_progress)

@@ -1,5 +1,8 @@
 /*
- * Runs the selected checks in their order, each in a process of its own, and writes the results.
+ * Runs the selected checks, each in a process of its own, and writes the results in their order.
+ * Several run at the same time, those that take long first, and without waiting for those that they
+ * need: the results of a check whose need did not pass are discarded. With GRADE_JOBS=1 they run in
+ * their order, one after the other.
  *
  * The parts of a check mostly wait: they run at the same time, each in a process of its own. What
  * the check reports is what it would if they ran one after another: the first that does not pass.

@@ -21,14 +21,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static bool kill_children(void)
+static bool kill_children(bool (*is_spared)(pid_t))
 {
     bool any = false;
     DIR *proc = opendir("/proc");
     for (struct dirent *entry; proc != NULL && (entry = readdir(proc)) != NULL;) {
         pid_t pid = atoi(entry->d_name), parent;
-        if (pid > 0 && read_task_state(pid, pid, &parent) != '-' && parent == getpid()) {
+        if (pid > 0 && read_task_state(pid, pid, &parent) != '-' && parent == getpid() &&
+            (is_spared == NULL || !is_spared(pid))) {
             kill(pid, SIGKILL);
+            waitpid(pid, NULL, WNOHANG);
             any = true;
         }
     }
@@ -37,11 +39,17 @@ static bool kill_children(void)
     return any;
 }
 
+void kill_unless(bool (*is_spared)(pid_t))
+{
+    while (kill_children(is_spared))
+        usleep(1000);
+}
+
 void kill_descendants(void)
 {
     /* The children of a killed child are reparented to us, and found in the next round. */
     for (;;) {
-        bool any = kill_children();
+        bool any = kill_children(NULL);
         while (waitpid(-1, NULL, WNOHANG) > 0)
             ;
         if (!any || waitpid(-1, NULL, WNOHANG) == -1)

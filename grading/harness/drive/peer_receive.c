@@ -122,6 +122,7 @@ void receive_bytes(struct peer *p, const void *data, size_t size)
     size_t same = 0;
     set_client_of_step(p);
     struct wait w = begin_wait(p->server);
+    w.server_must_act = true;
     receiving = p;
     for (;;) {
         size_t n = buffered(&p->inbox) < size ? buffered(&p->inbox) : size;
@@ -199,6 +200,7 @@ static void expect_end(struct peer *p, bool reset_allowed)
              p->received > 0 ? "then " : "", end, p->name);
     receiving = p;
     struct wait w = begin_wait(p->server);
+    w.server_must_act = true;
     for (;;) {
         if (buffered(&p->inbox) > 0) {
             note_failure(EXTRA_BYTES);

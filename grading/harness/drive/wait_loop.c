@@ -3,6 +3,7 @@
 #include "core/hints.h"
 #include "core/procfs.h"
 #include "core/report.h"
+#include "drive/never_wakes.h"
 #include "drive/peer.h"
 #include "observe/resources.h"
 #include "observe/tasks.h"
@@ -13,6 +14,8 @@
  * rarely tenths of a second; no check passes or fails by how long something took. */
 #define ASLEEP_SECONDS 2.0
 static const double HELD_ASLEEP_SECONDS = 0.4, MAX_SECONDS = 20, VALGRIND_FACTOR = 5;
+/* It is not worth while to find out earlier whether anything can wake the server. */
+static const double BRIEFLY_ASLEEP_SECONDS = 0.2;
 /* A server that has used so much CPU time without doing what was asked is spinning. */
 static const double MAX_CPU_SECONDS = 3;
 enum { SPINNING_NANOSECONDS = 500 * 1000 * 1000 };
@@ -98,8 +101,11 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
         w->quiet_since = time;
     } else {
         note_asleep(w->server);
-        if (time - w->quiet_since > w->asleep_seconds * factor)
+        double asleep = time - w->quiet_since;
+        if (asleep > w->asleep_seconds * factor)
             GIVE_UP(w, "the server had been asleep for %g seconds", w->asleep_seconds * factor);
+        else if (w->server_must_act && asleep > BRIEFLY_ASLEEP_SECONDS && never_wakes(w->server))
+            GIVE_UP(w, "the server had been asleep, and nothing would have woken it");
     }
 }
 

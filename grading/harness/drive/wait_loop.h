@@ -2,7 +2,8 @@
  * The one loop in which a check waits. It serves the peers, the backends and the server's output,
  * and gives up when
  *  - the server has ended, or
- *  - every thread of the server has been blocked, without using CPU time, for two seconds, or
+ *  - every thread of the server has been blocked, without using CPU time, for two seconds, or for
+ *    less if it is certain that nothing will wake it (never_wakes.h), or
  *  - the server has used three seconds of CPU time, or one if it is known to spin, or
  *  - twenty seconds have passed (each is five times longer under valgrind), or
  *  - it has been asleep for thirty seconds of this check, in naps, or refuses to be inspected.
@@ -17,6 +18,7 @@ struct wait {
     double since, quiet_since, inspected;
     uint64_t cpu, cpu_at_start, delay_at_start;
     double asleep_seconds; /* after so long asleep, the server is waiting for what never happens */
+    bool server_must_act;  /* until then nothing else happens: if it never wakes, this is over */
     bool over;             /* it gave up */
     const char *why;       /* "the server had been asleep for 2 seconds" */
 };

@@ -8,6 +8,7 @@
 enum {
     STATE_ESTABLISHED = 1,
     STATE_SYN_SENT = 2,
+    STATE_FIN_WAIT2 = 5,
     STATE_TIME_WAIT = 6,
     STATE_CLOSE_WAIT = 8,
     STATE_LISTEN = 10,
