@@ -85,7 +85,7 @@ compile_commands.json: FORCE
 	echo "compile_commands.json is up to date."
 
 test:
-	@GRADE_CC="$(CC)" bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
+	@GRADE_KEEP_SCORE=yes GRADE_CC="$(CC)" bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
 	    $(if $(filter-out server.c,$(SOURCE)),--file "$(SOURCE)") $(LAB)
 
 trace:
@@ -135,7 +135,8 @@ help:
 	echo "make backends           start the three backends on ports $(BACKENDS)"; \
 	echo "make backends DELAY=200 ... which take 200 milliseconds for each answer;"; \
 	echo "                        ANSWERS=pieces, slowly, half, none, long: ../grading/backend --help"; }
-	@echo "make test               grade it; CHECK=half_close: only that check"
+	@echo "make test               grade it, and show your progress and the next step;"
+	@echo "                        CHECK=half_close: only that check"
 	@echo "make trace              draw who waits for whom in it; CHECK=silent_client: in that check"
 	@echo "make watch              grade it each time you save server.c"
 	@echo "make hint CHECK=stop    print a hint for a check; LEVEL=2, LEVEL=3: more detailed ones"

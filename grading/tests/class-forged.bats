@@ -3,6 +3,8 @@
 # The class is graded once; each test examines the results.
 # shellcheck shell=bats
 
+load hostile/submissions
+
 setup_file() {
     export GRADING=$BATS_TEST_DIRNAME/..
     export CLASS=$BATS_FILE_TMPDIR/class RESULTS=$BATS_FILE_TMPDIR/results
@@ -53,26 +55,9 @@ setup() {
     [ -z "$PROBLEM" ] || skip "not tested, since this machine allows no sandbox: $PROBLEM"
 }
 
-# insert ATTACK BASE - prints the server BASE with the attack inserted just before it listens
-insert() {
-    echo '#define _GNU_SOURCE'
-    sed '/^int main/,$d' "$2"
-    cat "$1"
-    sed -n '/^int main/,$p' "$2" | sed 's/^    listener = listen_on(port);/&\n    attack();/'
-}
-
 hand_in() {
     mkdir -p "$CLASS/$1/$2"
     cp "$3" "$CLASS/$1/$2/server.c"
-}
-
-# result STUDENT FILTER [LAB] - the filter must be true of the student's result
-result() {
-    jq -e "$2" "$RESULTS/students/$1/${3:-lab01}.json" >/dev/null || {
-        jq '{score, verdict, fault, compiler, checks: [.checks[] | select(.status == "failed" or .status == "error")]}' \
-            "$RESULTS/students/$1/${3:-lab01}.json" | head -n 60
-        return 1
-    }
 }
 
 # fails STUDENT CHECK WORDS [LAB] - this check fails with these words, and none is the grader's fault

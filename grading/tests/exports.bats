@@ -76,8 +76,8 @@ without_sandbox() {
 
 # The server of lab 1 with this attack inserted.
 attacks_with() {
-    # shellcheck source=grading/tests/hostile/insert-attack.bash
-    . "$GRADING/tests/hostile/insert-attack.bash"
+    # shellcheck source=grading/tests/hostile/submissions.bash
+    . "$GRADING/tests/hostile/submissions.bash"
     insert_attack "$1"
 }
 

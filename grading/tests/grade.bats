@@ -254,7 +254,8 @@ END
     run course/grading/grade lab01
     [ "$status" -eq 0 ]
     has "100/100"
-    has "Next: read lab02-fork/README.md"
+    has "Lab 1 is finished. Next: 1. compare it with the reference: diff -u course/lab01-blocking/server.c"
+    has "cd course/lab02-fork, and read README.md"
     run course/grading/grade --reference lab01
     [[ "$output" != *"Next: "* ]]
     run course/grading/grade --check usage lab01

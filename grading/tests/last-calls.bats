@@ -15,7 +15,7 @@ setup() {
 # build NAME [OPTION...] - builds the program that tests the recording
 build() {
     gcc -std=gnu17 -D_GNU_SOURCE -pthread -I"$GRADING/harness" -o "$1" "${@:2}" \
-        "$GRADING/tests/recorded-calls.c" "$GRADING/harness/drive/call_log.c"
+        "$GRADING/tests/recorded-calls.c" "$GRADING"/harness/drive/{call_log,shared_memory}.c
 }
 
 # waits_for_all - writes a server that waits for a full buffer

@@ -118,10 +118,8 @@ void release(enum backend b, const char *words)
     snprintf(expected, sizeof expected, "a pending call to the %s backend: %s", backend_name(b),
              request);
     struct server *s = latest_server();
-    fail_check(s, expected, "%s",
-               has_ended_or_ends(s) ? the_server_ended(s)
-               : closed             ? "the server closed it before the answer"
-                                    : "none");
+    fail_if_ended(s, expected);
+    fail_check(s, expected, "%s", closed ? "the server closed it before the answer" : "none");
 }
 
 static int release_held(enum backend b, bool in_time)

@@ -1,5 +1,7 @@
 #include "drive/call_log.h"
 
+#include "drive/shared_memory.h"
+
 #include <elf.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -27,21 +29,11 @@ static bool has_interpreter(const char *program)
 
 const struct call_log *open_call_log(const char *program)
 {
-    struct call_log *log = NULL;
     if (!has_interpreter(program))
         return NULL;
-    log_fd = memfd_create("calls", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (log_fd == -1)
-        return NULL;
-    /* The server must not be able to shrink what the harness reads. */
-    if (ftruncate(log_fd, sizeof *log) == 0 &&
-        fcntl(log_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-        log = mmap(NULL, sizeof *log, PROT_READ | PROT_WRITE, MAP_SHARED, log_fd, 0);
-    if (log == NULL || log == MAP_FAILED) {
-        close_call_log();
-        return NULL;
-    }
-    log->magic = CALL_LOG_MAGIC;
+    struct call_log *log = share_memory("calls", sizeof *log, PROT_READ | PROT_WRITE, &log_fd);
+    if (log != NULL)
+        log->magic = CALL_LOG_MAGIC;
     return log;
 }
 

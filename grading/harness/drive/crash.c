@@ -1,28 +1,16 @@
 #include "drive/crash.h"
 
-#include <fcntl.h>
+#include "drive/shared_memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-/* Sealed: if the server made it shorter, reading it would end the harness by SIGBUS. */
 int create_crash_record(struct crash_record **record)
 {
-    *record = NULL;
-    int fd = memfd_create("crash record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd == -1)
-        return -1;
-    if (ftruncate(fd, sizeof **record) == 0 &&
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
-        void *memory = mmap(NULL, sizeof **record, PROT_READ, MAP_SHARED, fd, 0);
-        if (memory != MAP_FAILED) {
-            *record = memory;
-            return fd;
-        }
-    }
-    close(fd);
-    return -1;
+    int fd;
+    *record = share_memory("crash record", sizeof **record, PROT_READ, &fd);
+    return fd;
 }
 
 /* The server can write there too, at any time: so everything is copied, then checked. */

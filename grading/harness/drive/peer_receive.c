@@ -210,10 +210,10 @@ static void expect_end(struct peer *p, bool reset_allowed)
                        buffered(&p->inbox) == 1 ? "byte" : "bytes",
                        quoted(received_so_far(p), buffered(&p->inbox), 0));
         }
-        if (p->end == GOT_RST && !reset_allowed)
-            fail_check(p->server, expected, "%s",
-                       has_ended_or_ends(p->server) ? the_server_ended(p->server)
-                                                    : "a reset (RST)");
+        if (p->end == GOT_RST && !reset_allowed) {
+            fail_if_ended(p->server, expected);
+            fail_check(p->server, expected, "a reset (RST)");
+        }
         if (p->end != STILL_OPEN)
             break;
         if (!continue_wait(&w) && p->end == STILL_OPEN && buffered(&p->inbox) == 0)

@@ -34,8 +34,7 @@ static size_t read_by_server(struct peer *p, size_t before)
 
 #define fail_disconnected(PEER, EXPECTED, ...)                                                     \
     do {                                                                                           \
-        if (has_ended_or_ends((PEER)->server))                                                     \
-            fail_check((PEER)->server, EXPECTED, "%s", the_server_ended((PEER)->server));          \
+        fail_if_ended((PEER)->server, EXPECTED);                                                   \
         note_failure(DISCONNECTED);                                                                \
         fail_check((PEER)->server, EXPECTED, __VA_ARGS__);                                         \
     } while (0)

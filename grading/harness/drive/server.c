@@ -73,10 +73,10 @@ static void check_listening_socket(struct server *s)
     snprintf(expected, sizeof expected, "a listening socket on 127.0.0.1, port %d, as printed",
              s->port);
     note_failure(NOT_READY);
-    if (where == NOWHERE && has_ended_or_ends(s))
-        fail_check(s, expected, "%s", the_server_ended(s));
-    if (where == NOWHERE)
+    if (where == NOWHERE) {
+        fail_if_ended(s, expected);
         fail_check(s, expected, "nothing listens there");
+    }
     if (where == ON_OTHER_ADDRESS)
         fail_check(s, expected, "one on an address other than 127.0.0.1 (INADDR_ANY?)");
 }

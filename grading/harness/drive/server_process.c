@@ -190,6 +190,12 @@ const char *the_server_ended(struct server *s)
     return text;
 }
 
+void fail_if_ended(struct server *s, const char *expected)
+{
+    if (has_ended_or_ends(s))
+        fail_check(s, expected, "%s", the_server_ended(s));
+}
+
 const char *describe_ending(struct server *s)
 {
     static char text[64];

@@ -63,6 +63,8 @@ bool has_ended(struct server *s); /* reaps it, if so */
 bool has_ended_or_ends(struct server *s);
 /* "the server ended: exit status 1"; that is what the check fails with. */
 const char *the_server_ended(struct server *s);
+/* Before a failure that may only follow from that: if has_ended_or_ends(), this is the failure. */
+void fail_if_ended(struct server *s, const char *expected);
 const char *describe_ending(struct server *s); /* "exit status 1", "killed by SIGPIPE" */
 
 #endif

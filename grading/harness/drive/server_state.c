@@ -148,11 +148,11 @@ struct sent sent_to(struct server *s, struct peer *client)
     read_connections();
     const struct connection *servers = find_connection(s->port, client->port);
     const struct connection *clients = find_connection(client->port, s->port);
-    if ((servers == NULL || clients == NULL) && has_ended_or_ends(s))
-        fail_check(s, "an open connection", "%s", the_server_ended(s));
-    if (servers == NULL || clients == NULL)
+    if (servers == NULL || clients == NULL) {
+        fail_if_ended(s, "an open connection");
         fail_check(s, "an open connection", "the server had closed the connection to %s",
                    client->name);
+    }
     return (struct sent){.least = clients->to_read, .most = clients->to_read + servers->to_send};
 }
 
