@@ -164,7 +164,6 @@ class Run:
                 raise ServerFailed(server.stopped)
 
     def measure(self, point, step, weight, until):
-        begin = time.monotonic()
         sessions = []
         chosen = [s for s in self.servers if not s.broken and (s.searches or point.load != "searches")]
         ports = self.start_backends(point.delay) if point.delay is not None else []
@@ -176,7 +175,6 @@ class Run:
                     if session is not None:
                         sessions.append(session)
                         session.begin_measuring()
-                        session.sleeps_before = session.sleeps()
                 except ServerFailed as reason:
                     self.fail(sessions, server, reason)
             self.run_rounds(point, sessions, step, weight, until)
@@ -187,7 +185,6 @@ class Run:
             for session in sessions:
                 session.end()
             self.stop_backends()
-        return time.monotonic() - begin
 
     def fail(self, sessions, server, reason):
         for session in [s for s in sessions if s.server is server]:
@@ -237,7 +234,7 @@ class Run:
                    driver_busy=round(sum(s["driver"] for s in slices) / 1e6 / sum(s["seconds"] for s in slices), 3),
                    kib_per_client=round((memory - session.idle_memory) / session.clients, 2),
                    sleeps_per_request=round(sleeps / requests, 4) if requests else "",
-                   stopped=server.stopped if session.clients < point.clients() else "")
+                   stopped="")
         for name, values, digits in (("requests_per_second", rates, 1), ("cpu_us", costs, 3)):
             for column, function in (("", statistics.median), ("_low", min), ("_high", max)):
                 row[name + column] = round(function(values), digits) if values else ""
@@ -251,7 +248,11 @@ class Run:
         points += [Point("rate", n) for n in o.rates]
         if any(s.searches for s in self.servers):
             points += [Point("searches", n, delay) for delay in BACKEND_DELAYS for n in o.in_flight]
-        return points
+        # The small points of all loads first: the large ones take most of the time, and Ctrl-C may come.
+        ranks, largest = {}, {}
+        for p in points:
+            ranks[id(p)] = largest[p.load, p.delay] = largest.get((p.load, p.delay), -1) + 1
+        return sorted(points, key=lambda p: ranks[id(p)] / max(largest[p.load, p.delay], 1))
 
     def weight(self, point):
         servers = sum(s.searches or point.load != "searches" for s in self.servers)
@@ -260,17 +261,30 @@ class Run:
             seconds, rounds = max(seconds, self.options.search_seconds), min(rounds, self.options.search_rounds)
         return servers * (0.05 + point.clients() / 10000 + 1.1 * seconds * rounds)
 
+    def mark_stops(self):
+        """The last row of a server that stops there says why."""
+        for row in self.rows:
+            server = next(s for s in self.servers if s.name == row["server"])
+            if row["load"] in ("connections", "idle") and row["clients"] == server.most_clients:
+                row["stopped"] = server.stopped
+
     def run(self):
         points = self.points()
         weights = [self.weight(p) for p in points]
         progress = Progress(weights)
-        begin = time.monotonic()
+        begin, begun, left_out = time.monotonic(), set(), []
         for i, point in enumerate(points):
             # A point that takes longer than its share of the time has fewer rounds.
             share = sum(weights[:i + 1]) / progress.all
             until = begin + self.options.budget * share if self.options.budget else float("inf")
-            self.measure(point, progress, weights[i], until)
+            if until + 0.3 * self.options.budget < time.monotonic() and (point.load, point.delay) in begun:
+                left_out.append(str(point))
+            else:
+                self.measure(point, progress, weights[i], until)
+                begun.add((point.load, point.delay))
             progress.end_step(weights[i])
+        if left_out:
+            message(f"the time was up, so these points are missing: {'; '.join(left_out)}")
         if sys.stderr.isatty():
             sys.stderr.write("\r\033[K")
 
@@ -280,7 +294,7 @@ def reason_for_stop(session):
     if session.how == "machine":
         return f"the load generator has no descriptor for client {next_one:,}"
     if session.how == "silent":
-        return f"client {next_one:,} gets no answer"
+        return f"client {next_one:,} gets no answer while the others are connected"
     if 1000 <= session.clients < 1024 and not error:
         return f"closes client {next_one:,}: its descriptor would be 1,024 or more (FD_SETSIZE)"
     return f"closes client {next_one:,}" + (f" ({error})" if error else "")
@@ -349,7 +363,7 @@ def parse(arguments):
     o.idle = o.idle or ([0, 900, 9900] if quick else [0, 100, 300, 900, 3000, 9900])
     o.rates = o.rates or ([2000, 20000, 100000] if quick else [1000, 3000, 10000, 30000, 100000])
     o.in_flight = o.in_flight or ([1, 10, 1000] if quick else [1, 10, 100, 1000])
-    o.search_seconds = 1.3 if o.seconds is None else o.seconds  # two searches of 0.6 s
+    o.search_seconds = (0.7 if quick else 1.3) if o.seconds is None else o.seconds  # two or three searches of 0.6 s
     o.search_rounds = 2 if quick else 5
     o.seconds = o.seconds or (0.1 if quick else 0.25)
     o.rounds = o.rounds or (3 if quick else 7)
@@ -434,9 +448,11 @@ def measure(parser, options):
         except Interrupted as end:
             message("interrupted: what has been measured is drawn")
             status = 128 + end.args[0]
+        run.mark_stops()
         for server in servers:
             if server.stopped:
-                print(f"{server.name} stops at {server.most_clients:,} client{'s' * (server.most_clients > 1)}: {server.stopped}")
+                clients = f"{server.most_clients:,} client{'s' * (server.most_clients > 1)}"
+                print(f"{server.name} stops at {clients}: {server.stopped}")
     return run.rows, status
 
 

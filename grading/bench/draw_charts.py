@@ -1,4 +1,5 @@
 """Draws the charts of grading/chart with gnuplot, as SVG, and says in a sentence what limits which server."""
+import math
 import re
 import subprocess
 import textwrap
@@ -65,12 +66,13 @@ def at_most(series, names=None):
 
 
 def stops(rows, load):
-    """lab04-select at 1,019 (...): each server that did not reach the clients that it was asked for."""
+    """"lab04-select stops at 1,019: ...": each server that did not reach the clients that it was asked for."""
     found = {}
     for row in rows:
         if row["load"] == load and row["stopped"]:
-            found[row["server"]] = f"{row['server']} stops at {row['clients']:,}: {row['stopped']}"
-    return "; ".join(found.values())
+            found.setdefault((row["clients"], row["stopped"]), []).append(row["server"])
+    return "; ".join(f"{' and '.join(names)} stop{'s' * (len(names) == 1)} at {clients:,}: {reason}"
+                     for (clients, reason), names in found.items())
 
 
 def extremes(series, unit, low_word, high_word):
@@ -103,7 +105,9 @@ def idle_sentence(rows, series):
     growth = {}
     for name, points in series.items():
         if len(points) > 1 and points[0][0] < points[-1][0]:
-            growth[name] = (points[-1][1] / points[0][1], points[0][0], points[-1][0])
+            first, last = points[0][4], points[-1][4]
+            growth[name] = (points[-1][1] / points[0][1], first["clients"] - first["busy"],
+                            last["clients"] - last["busy"])
     if not growth:
         return with_stops("A loop with select scans all clients in each call, epoll reports only those that are ready",
                           rows, "idle")
@@ -180,11 +184,10 @@ def blocks(series, prefix):
         data += [" ".join(f"{value:g}" for value in point[:4]) for point in series[name]]
         data.append("EOD")
         clauses.append(f"${prefix}{i} using 1:2 with linespoints {style(name)} title '{name}'")
-        clauses.append(f"${prefix}{i} using 1:2:3:4 with yerrorbars lc rgb '{tint(name)}' lw 1 pt -1 notitle")
+        clauses.append(f"${prefix}{i} using 1:2:3:4 with yerrorbars lc rgb '{tint(name)}' lw 1 pt 0 ps 0 notitle")
         if series[name][-1][4]["stopped"]:
-            clauses.append(f"'<echo' using (0):(0) notitle" if False else
-                           f"${prefix}{i} every ::{len(series[name]) - 1} using 1:2 with points "
-                           f"lc rgb '{tint(name)}' lw 2 pt 2 ps 1.6 notitle")
+            clauses.append(f"${prefix}{i} every ::{len(series[name]) - 1} using 1:2 with points "
+                           f"lc rgb '{tint(name)}' lw 2 pt 2 ps 1.8 notitle")
     return data, clauses
 
 
@@ -193,7 +196,7 @@ def range_of(values):
     return f"[{low / 1.4:g}:{high * 1.6:g}]"
 
 
-def panel(series, prefix, x_label, y_label, ticks, place, with_key=True, title=""):
+def panel(series, prefix, x_label, y_label, ticks, place, title="", with_key=True):
     """The gnuplot commands of one coordinate system."""
     data, clauses = blocks(series, prefix)
     xs = [point[0] for points in series.values() for point in points] or [1]
@@ -205,16 +208,38 @@ def panel(series, prefix, x_label, y_label, ticks, place, with_key=True, title="
         f"set title '{title}'" if title else "unset title",
         f"set xrange {range_of(xs)}", f"set yrange {range_of(ys)}",
         "set xtics (" + ", ".join(f"'{text}' {at:g}" for at, text in ticks(sorted(set(xs)))) + ")",
-        "set key at screen 0.985,{:.4f} top right vertical maxcols 1 Left reverse samplen 2 spacing 1.15"
-        .format(place["top"]) if with_key else "unset key",
+        key_at(place) if with_key else "unset key",
+        "set ytics (" + ", ".join(f"'{text}' {at:g}" for at, text in y_ticks(min(ys), max(ys))) + ")",
         "plot " + (", \\\n  ".join(clauses) if clauses else "1/0 notitle")]
     return commands
+
+
+def key_at(place):
+    return f"set key at screen {place['right'] + 0.01:.4f},{place['top']:.4f} left top vertical maxcols 1 Left reverse " \
+           "samplen 2 spacing 1.15"
+
+
+def common_key(series):
+    """A key is no higher than its plot: this one has a plot of its own, without anything else in it."""
+    data, clauses = blocks(series, "k")
+    lines = [clause.replace("using 1:2 with", "using (NaN):(NaN) with") for clause in clauses if "notitle" not in clause]
+    return [*data, key_at(ONE), f"set tmargin at screen {ONE['top']}", "set bmargin at screen 0.05",
+            "unset border", "unset tics", "unset xlabel", "unset ylabel", "unset title", "unset grid",
+            "set xrange [1:2]", "set yrange [1:2]", "plot " + ", ".join(lines)]
+
+
+def y_ticks(low, high):
+    """1, 2, 5, 10 ...; only the powers of ten if there are many."""
+    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    steps = (1,) if high / low > 300 else (1, 2, 5)
+    return [(m * 10 ** k, f"{m * 10 ** k:,.{max(-k, 0)}f}") for k in decades for m in steps
+            if low / 1.4 <= m * 10 ** k <= high * 1.6]
 
 
 def plain_ticks(xs):
     ticks, last = [], 0
     for x in xs:
-        if x >= 1.8 * last:
+        if x >= 4 * last:
             ticks.append((x, f"{x:,}"))
             last = x
     return ticks
@@ -229,8 +254,9 @@ def gnuplot(commands, width, height):
               f"set border 3 lc rgb '{LIGHT['dim']}'", "set tics nomirror out scale 0.5",
               f"set tics textcolor rgb '{LIGHT['ink']}'", f"set xlabel tc rgb '{LIGHT['ink']}'",
               f"set ylabel tc rgb '{LIGHT['ink']}' offset 0.5,0", f"set key tc rgb '{LIGHT['ink']}'",
-              f"set title tc rgb '{LIGHT['ink']}' offset 0,-0.6", "set logscale xy", "set format y '%.0s%c'",
-              f"set grid lc rgb '{LIGHT['grid']}' lw 1 lt 1", "set errorbars 0.6", "set multiplot", *commands]
+              f"set title tc rgb '{LIGHT['ink']}' offset 0,-0.6", "set logscale xy",
+              f"set grid lc rgb '{LIGHT['grid']}' lw 1 lt 1", "set errorbars 0.6", "set pointintervalbox 0",
+              "set multiplot", *commands]
     return subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True, encoding="utf-8",
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
 
@@ -252,8 +278,7 @@ def with_css_colours(svg):
     svg = re.sub(r"rgb\(\s*(\d+),\s*(\d+),\s*(\d+)\)", variable, svg)
     svg = re.sub(r"#[0-9a-fA-F]{6}", lambda m: variable(re.match(r"(\d+) (\d+) (\d+)", " ".join(
         str(int(m.group(0)[i:i + 2], 16)) for i in (1, 3, 5)))), svg)
-    return svg.replace('"black"', '"var(--ink)"').replace("'black'", "'var(--ink)'") \
-              .replace("currentColor", "var(--ink)")
+    return svg.replace('"black"', '"var(--ink)"').replace("'black'", "'var(--ink)'")
 
 
 def page(name, title, sentence, plot, height, names):
@@ -271,6 +296,7 @@ def page(name, title, sentence, plot, height, names):
 <desc id="description">{escape(sentence)} Servers: {escape(', '.join(names))}.</desc>
 <style>svg {{ {light} color-scheme: light dark; }}
 @media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}
+svg {{ color: var(--ink); }}
 text {{ font-family: ui-sans-serif, system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; }}
 .heading {{ font-size: 17px; font-weight: 600; fill: var(--ink); }}
 .sentence {{ font-size: 13.5px; fill: var(--ink); }}</style>
@@ -282,14 +308,14 @@ text {{ font-family: ui-sans-serif, system-ui, "Segoe UI", Roboto, "Noto Sans", 
 """
 
 
-LEFT, RIGHT = 0.125, 0.745
+LEFT, RIGHT = 0.125, 0.70
 ONE = {"left": LEFT, "right": RIGHT, "top": 0.97, "bottom": 0.13}
 
 
 def rows_of_panels(count):
     step = 0.97 / count
-    return [{"left": LEFT, "right": RIGHT, "top": 0.955 - i * step, "bottom": 0.955 - (i + 1) * step + 0.33 / count * 0.62}
-            for i in range(count)]
+    return [{"left": LEFT, "right": RIGHT, "top": 0.97 - i * step - 0.08 / count,
+             "bottom": 0.97 - (i + 1) * step + 0.17 / count} for i in range(count)]
 
 
 def one_panel(rows, name, title, series, x_label, y_label, ticks, sentence, output):
@@ -306,9 +332,12 @@ def several_panels(rows, name, title, parts, x_label, y_labels, sentence, output
     if not parts:
         return None
     height = 270 * len(parts) + 20
-    commands = []
+    commands, many = [], any(len(series) > 6 for _, series, _ in parts)
     for i, ((heading, series, label), place) in enumerate(zip(parts, rows_of_panels(len(parts)))):
-        commands += panel(series, f"p{i}x", x_label, label, plain_ticks, place, True, heading)
+        commands += panel(series, f"p{i}x", x_label if i == len(parts) - 1 else "", label, plain_ticks, place, heading,
+                          not many)
+    if many:
+        commands += common_key(max((series for _, series, _ in parts), key=len))
     text = sentence(rows, parts[0][1])
     names = sorted({name for _, series, _ in parts for name in series})
     plot = gnuplot(commands, WIDTH, height)
@@ -332,10 +361,11 @@ def draw(rows, output):
                   series_of(rows, "idle", lambda row: max(row["clients"] - row["busy"], 10), "cpu_us"),
                   "idle clients, beside 100 busy ones", "microseconds", idle_ticks, idle_sentence, output),
         several_panels(rows, "latency.svg", "Latency of 100 clients, for a given rate",
-                       [(heading, series_of(rows, "rate", "rate", column)) for heading, column in
+                       [(heading, series_of(rows, "rate", "rate", lambda row, column=column:
+                                             row[column] and row[column] / 1000)) for heading, column in
                         (("half of the requests: less than", "p50_us"), ("99 %: less than", "p99_us"),
                          ("99.9 %: less than", "p999_us"))],
-                       "requests that are sent per second", ["microseconds"] * 3, latency_sentence, output),
+                       "requests that are sent per second", ["milliseconds"] * 3, latency_sentence, output),
         one_panel(rows, "memory-per-client.svg", "Memory per client", many, clients, "KiB, without the kernel''s",
                   plain_ticks, memory_sentence, output),
         one_panel(rows, "threads.svg", "Threads, in all processes",

@@ -43,6 +43,7 @@ class Session:
     def __init__(self, server, work, cpus, ports, suffix, patience):
         self.server, self.clients, self.how, self.slices = server, 0, "all", []
         self.process = self.generator = None
+        self.pids, self.sleeps_before = [], 0
         self.errors = tempfile.TemporaryFile()
         try:
             self.process = self.start(cpus[0], [f"{work}/servers/{server.name}", "0", *ports], stderr=self.errors)
@@ -97,20 +98,17 @@ class Session:
     def memory(self):
         """In KiB, without the kernel's own; shared pages count in part."""
         return sum(number_after(f"/proc/{pid}/smaps_rollup", "Pss:") + number_after(f"/proc/{pid}/status", "VmPTE:")
-                   for pid in process_tree(self.process.pid))
+                   for pid in self.pids or process_tree(self.process.pid))
 
     def tasks(self):
         """How many processes and threads there are."""
-        tree = process_tree(self.process.pid)
-        threads = 0
-        for pid in tree:
-            threads += number_after(f"/proc/{pid}/status", "Threads:")
-        return len(tree), threads
+        tree = self.pids or process_tree(self.process.pid)
+        return len(tree), sum(number_after(f"/proc/{pid}/status", "Threads:") for pid in tree)
 
     def sleeps(self):
         """How often a thread of the server has gone to sleep."""
         total = 0
-        for pid in process_tree(self.process.pid):
+        for pid in self.pids:
             try:
                 total += sum(number_after(f"/proc/{pid}/task/{task}/status", "voluntary_ctxt_switches:")
                              for task in os.listdir(f"/proc/{pid}/task"))
@@ -119,7 +117,9 @@ class Session:
         return total
 
     def begin_measuring(self):
-        self.command("pids " + " ".join(map(str, process_tree(self.process.pid))))
+        self.pids = process_tree(self.process.pid)  # all clients are connected: from now on it stays as it is
+        self.command("pids " + " ".join(map(str, self.pids)))
+        self.sleeps_before = self.sleeps()
 
     def end(self):
         # The generator first, as it reports a server that ends; the whole process group, as servers have children.
