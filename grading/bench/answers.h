@@ -2,11 +2,13 @@
  * What the load generators send, and what is wrong with an answer to it. Each line is unique,
  * across servers, connections and time, so that a wrong, late or incomplete answer is noticed.
  */
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { MESSAGE = 64, MAX_ANSWER = 256 };
 
@@ -46,6 +48,20 @@ static inline size_t different_bytes(const char *left, const char *right, size_t
     return count;
 }
 
+/* Receives what follows wrong bytes, up to SIZE bytes in all: a byte that is missing and bytes in a
+ * different order begin alike. Returns the number of bytes in TEXT. */
+static inline size_t receive_rest(int fd, char *text, size_t received, size_t size)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    while (received < size && poll(&readable, 1, 500) == 1) {
+        ssize_t n = recv(fd, text + received, size - received, 0);
+        if (n <= 0)
+            break;
+        received += (size_t)n;
+    }
+    return received;
+}
+
 /* What a server did that sent RECEIVED where EXPECTED was due; PREVIOUS is the answer before that.
  * RECEIVED begins where an answer does. */
 static inline const char *what_is_wrong(const char *expected, size_t expected_size,
@@ -69,6 +85,8 @@ static inline const char *what_is_wrong(const char *expected, size_t expected_si
         snprintf(text, sizeof text, "answered \"%.*s\"", (int)strcspn(received, "\n"), received);
         return text;
     }
+    if (size >= expected_size && same_bytes_in_different_order(expected, received, expected_size))
+        return "sent the bytes of an answer in a different order";
     size_t both = size < expected_size ? size : expected_size;
     for (size_t gap = 1; same + gap < expected_size; gap++) {
         size_t rest =
@@ -78,8 +96,6 @@ static inline const char *what_is_wrong(const char *expected, size_t expected_si
             return text;
         }
     }
-    if (size >= expected_size && same_bytes_in_different_order(expected, received, expected_size))
-        return "sent the bytes of an answer in a different order";
     if (different_bytes(expected, received, both) == 1) {
         snprintf(text, sizeof text, "corrupted a byte: byte %zu of an answer is different",
                  same + 1);

@@ -252,14 +252,14 @@ class Run:
         ranks, largest = {}, {}
         for p in points:
             ranks[id(p)] = largest[p.load, p.delay] = largest.get((p.load, p.delay), -1) + 1
-        return sorted(points, key=lambda p: ranks[id(p)] / max(largest[p.load, p.delay], 1))
+        return sorted(points, key=lambda p: (ranks[id(p)] / max(largest[p.load, p.delay], 1), self.weight(p)))
 
     def weight(self, point):
         servers = sum(s.searches or point.load != "searches" for s in self.servers)
         seconds, rounds = self.options.seconds, self.options.rounds
         if point.delay:
             seconds, rounds = max(seconds, self.options.search_seconds), min(rounds, self.options.search_rounds)
-        return servers * (0.05 + point.clients() / 10000 + 1.1 * seconds * rounds)
+        return servers * (0.1 + point.clients() / 7000 + 1.1 * seconds * rounds)
 
     def mark_stops(self):
         """The last row of a server that stops there says why."""
@@ -269,20 +269,22 @@ class Run:
                 row["stopped"] = server.stopped
 
     def run(self):
-        points = self.points()
-        weights = [self.weight(p) for p in points]
-        progress = Progress(weights)
+        points = [(point, self.weight(point)) for point in self.points()]
+        progress = Progress([weight for _, weight in points])
         begin, begun, left_out = time.monotonic(), set(), []
-        for i, point in enumerate(points):
-            # A point that takes longer than its share of the time has fewer rounds.
-            share = sum(weights[:i + 1]) / progress.all
-            until = begin + self.options.budget * share if self.options.budget else float("inf")
-            if until + 0.3 * self.options.budget < time.monotonic() and (point.load, point.delay) in begun:
+        for point, weight in points:
+            elapsed = time.monotonic() - begin
+            late = progress.done > 0 and elapsed * (progress.done + weight) / progress.done > 1.2 * self.options.budget
+            if self.options.budget and late and (point.load, point.delay) in begun:
                 left_out.append(str(point))
-            else:
-                self.measure(point, progress, weights[i], until)
-                begun.add((point.load, point.delay))
-            progress.end_step(weights[i])
+                progress.all -= weight
+                continue
+            # A point that takes longer than its share of the time has fewer rounds.
+            share = (progress.done + weight) / progress.all
+            until = begin + self.options.budget * share if self.options.budget else float("inf")
+            self.measure(point, progress, weight, until)
+            begun.add((point.load, point.delay))
+            progress.end_step(weight)
         if left_out:
             message(f"the time was up, so these points are missing: {'; '.join(left_out)}")
         if sys.stderr.isatty():

@@ -122,7 +122,7 @@ def latency_sentence(rows, series):
     late = {}
     for row in rows:
         if row["load"] == "rate" and row["requests_per_second"] != "" and \
-                row["requests_per_second"] < 0.95 * row["rate"]:
+                row["requests_per_second"] < 0.8 * row["rate"]:
             late.setdefault(row["server"], row["rate"])
     text = "A latency counts from the moment at which the request was due, so a server that is slower than the " \
            "requests arrive falls behind without limit"
@@ -184,7 +184,7 @@ def blocks(series, prefix):
         data += [" ".join(f"{value:g}" for value in point[:4]) for point in series[name]]
         data.append("EOD")
         clauses.append(f"${prefix}{i} using 1:2 with linespoints {style(name)} title '{name}'")
-        clauses.append(f"${prefix}{i} using 1:2:3:4 with yerrorbars lc rgb '{tint(name)}' lw 1 pt 0 ps 0 notitle")
+        clauses.append(f"${prefix}{i} using 1:3:(0):($4-$3) with vectors nohead lc rgb '{tint(name)}' lw 1 notitle")
         if series[name][-1][4]["stopped"]:
             clauses.append(f"${prefix}{i} every ::{len(series[name]) - 1} using 1:2 with points "
                            f"lc rgb '{tint(name)}' lw 2 pt 2 ps 1.8 notitle")
@@ -252,11 +252,10 @@ def idle_ticks(xs):
 def gnuplot(commands, width, height):
     script = [f"set terminal svg size {width},{height} dynamic font 'sans-serif,15' background '{LIGHT['page']}'",
               f"set border 3 lc rgb '{LIGHT['dim']}'", "set tics nomirror out scale 0.5",
-              f"set tics textcolor rgb '{LIGHT['ink']}'", f"set xlabel tc rgb '{LIGHT['ink']}'",
+              f"set tics textcolor rgb '{LIGHT['ink']}'", f"set xlabel tc rgb '{LIGHT['ink']}' offset 0,0.6",
               f"set ylabel tc rgb '{LIGHT['ink']}' offset 0.5,0", f"set key tc rgb '{LIGHT['ink']}'",
               f"set title tc rgb '{LIGHT['ink']}' offset 0,-0.6", "set logscale xy",
-              f"set grid lc rgb '{LIGHT['grid']}' lw 1 lt 1", "set errorbars 0.6", "set pointintervalbox 0",
-              "set multiplot", *commands]
+              f"set grid lc rgb '{LIGHT['grid']}' lw 1 lt 1", "set multiplot", *commands]
     return subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True, encoding="utf-8",
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
 
@@ -309,13 +308,13 @@ text {{ font-family: ui-sans-serif, system-ui, "Segoe UI", Roboto, "Noto Sans", 
 
 
 LEFT, RIGHT = 0.125, 0.70
-ONE = {"left": LEFT, "right": RIGHT, "top": 0.97, "bottom": 0.13}
+ONE = {"left": LEFT, "right": RIGHT, "top": 0.97, "bottom": 0.165}
 
 
 def rows_of_panels(count):
-    step = 0.97 / count
+    step = 0.95 / count
     return [{"left": LEFT, "right": RIGHT, "top": 0.97 - i * step - 0.08 / count,
-             "bottom": 0.97 - (i + 1) * step + 0.17 / count} for i in range(count)]
+             "bottom": 0.97 - (i + 1) * step + 0.19 / count} for i in range(count)]
 
 
 def one_panel(rows, name, title, series, x_label, y_label, ticks, sentence, output):
@@ -331,7 +330,7 @@ def several_panels(rows, name, title, parts, x_label, y_labels, sentence, output
     parts = [(heading, series, label) for (heading, series), label in zip(parts, y_labels) if series]
     if not parts:
         return None
-    height = 270 * len(parts) + 20
+    height = 290 * len(parts)
     commands, many = [], any(len(series) > 6 for _, series, _ in parts)
     for i, ((heading, series, label), place) in enumerate(zip(parts, rows_of_panels(len(parts)))):
         commands += panel(series, f"p{i}x", x_label if i == len(parts) - 1 else "", label, plain_ticks, place, heading,

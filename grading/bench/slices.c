@@ -170,7 +170,8 @@ __attribute__((noreturn)) static void wrong_answer(const struct client *client, 
         if (&clients[i] != client && n >= other_size && memcmp(bytes, other, other_size) == 0)
             wrong("sent an answer to a different client");
     }
-    wrong(what_is_wrong(expected, size, all, before + n, previous, previous_size));
+    n = receive_rest(client->fd, all, before + n, size);
+    wrong(what_is_wrong(expected, size, all, n, previous, previous_size));
 }
 
 enum outcome { INCOMPLETE, COMPLETE, CLOSED };
