@@ -440,7 +440,7 @@ def measure(parser, options):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     servers, status = choose(parser, options), 0
-    with tempfile.TemporaryDirectory(prefix="chart.") as work:
+    with tempfile.TemporaryDirectory(prefix="tmp.") as work:
         run = Run(options, servers, pathlib.Path(work))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, interrupt)

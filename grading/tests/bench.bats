@@ -244,9 +244,10 @@ END
     # A machine without Go.
     mkdir bin
     local tool
-    for tool in gcc make python3 gnuplot setpriv taskset bash as ld collect2 dirname; do
-        ! command -v "$tool" >/dev/null || ln -s "$(command -v "$tool")" "bin/$tool"
+    for tool in gcc make gnuplot setpriv taskset bash as ld dirname nproc; do
+        ln -s "$(command -v "$tool")" "bin/$tool"
     done
+    ln -s "$(python3 -c 'import sys; print(sys.executable)')" bin/python3
     PATH=$PWD/bin small
     [ "$status" -eq 0 ]
     has "chart: go is not installed, and is left out"
@@ -254,7 +255,7 @@ END
     charts_are_complete searches "lab01-blocking lab02-fork lab03-threads lab04-select lab05-epoll lab06-reactor \
         lab07-callbacks lab08-coroutines bare libev libuv libevent"
     nothing_left
-    [ -z "$(ls -d "$TMPDIR"/chart.* 2>/dev/null)" ]
+    [ -z "$(ls -d "$TMPDIR"/tmp.* 2>/dev/null)" ]
     # The same file once more.
     run "$CHART" --draw out/chart.csv --output again
     [ "$status" -eq 0 ]
@@ -291,6 +292,16 @@ END
     nothing_left
 }
 
+# Both load generators have reported several slices: a line of more than 20 bytes for each.
+measured() {
+    local files written
+    mapfile -t files < <(running slices)
+    written=$(for file in ${files[@]+"${files[@]}"}; do
+        awk '$1 == "wchar:" && $2 > 300' "${file%/cmdline}/io" 2>/dev/null || true
+    done | wc -l)
+    [ "$written" -eq 2 ]
+}
+
 @test "chart: Ctrl-C keeps what has been measured, and draws it" {
     local chart tries
     # A point that never ends, after one that does. Bash makes background jobs ignore SIGINT.
@@ -298,14 +309,9 @@ END
         --output out lab05 bare >screen 2>&1 &
     chart=$!
     for ((tries = 0; tries < 1200; tries++)); do
-        [ -z "$(running slices)" ] || break
+        ! measured || break
         sleep 0.05
     done
-    for ((tries = 0; tries < 1200; tries++)); do
-        [ "$(grep -c . /proc/"$chart"/task/"$chart"/children)" = 0 ] || break
-        sleep 0.05
-    done
-    sleep 1 # a few slices: if there were none yet, there would be nothing to draw
     kill -INT "$chart"
     status=0
     wait "$chart" || status=$?
