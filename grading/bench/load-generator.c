@@ -2,7 +2,7 @@
  * Measures running echo servers: the CPU time of each per echo, and its ratio to that of one of
  * them, the base.
  *
- *   load [-r ROUNDS] [-s SECONDS] [-b BASE] -c ACTIVE/ALL... NAME:PID:PORT...
+ *   load [-r ROUNDS] [-s SECONDS] [-t TIMEOUT] [-b BASE] -c ACTIVE/ALL... NAME:PID:PORT...
  *
  * A scenario is ALL connections to each server, ACTIVE of which always have one message in flight.
  * The servers take turns in short slices; a round is one slice of each server, in random order.
@@ -24,11 +24,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -37,12 +33,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answers.h"
+
 enum {
-    MESSAGE = 64,
     MIN_ECHOES = 2000,         /* per slice: several milliseconds of the server's time */
     ECHOES_PER_CONNECTION = 5, /* at least, in each slice: the first ones refill the caches */
     MAX_SESSIONS = 5,
-    TIMEOUT = 30, /* seconds, for a slice of milliseconds, or a second or two for 10,000 clients */
     MAX_SERVERS = 16,
     MAX_SCENARIOS = 16,
     CONNECT_BATCH = 100,
@@ -72,6 +68,8 @@ static struct server {
 
 static int server_count, scenario_count;
 static int rounds = 60, seconds = 20;
+/* In seconds, for a slice of milliseconds, or a second or two for 10,000 clients. */
+static int timeout = 30;
 static const struct server *base = servers;
 
 /* ---- errors ---------------------------------------------------------------------------------- */
@@ -112,22 +110,11 @@ static void *allocate(size_t count, size_t size)
 
 static const struct server *server;
 static struct connection *connections;
-static int epoll_fd;
+static int connection_count, epoll_fd;
 
-/* Each line is unique, across connections and time, so that a wrong, late or incomplete echo is
- * noticed. Labs 6 to 8 answer lines, hence the newline. */
-static void compose(char *message, const struct connection *connection)
+static void compose(char *message, const struct connection *connection, uint32_t number)
 {
-    uint64_t x = (uint64_t)server->port << 48 ^ (uint64_t)connection->fd << 32 ^ connection->number;
-    for (int i = 0; i < MESSAGE; i++) {
-        if (i % 8 == 0) { /* a step of splitmix64 */
-            x += 0x9e3779b97f4a7c15;
-            x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-            x = (x ^ x >> 27) * 0x94d049bb133111eb;
-        }
-        message[i] = (char)('a' + (x >> i % 8 * 8 & 15));
-    }
-    message[MESSAGE - 1] = '\n';
+    compose_line(message, (uint64_t)server->port << 48 ^ (uint64_t)connection->fd << 32 ^ number);
 }
 
 static void send_message(struct connection *connection)
@@ -135,27 +122,61 @@ static void send_message(struct connection *connection)
     char message[MESSAGE];
     connection->number++;
     connection->received = 0;
-    compose(message, connection);
-    /* Everything sent before has been echoed, so the socket buffer is empty. */
-    if (send(connection->fd, message, sizeof message, MSG_NOSIGNAL) != sizeof message)
+    compose(message, connection, connection->number);
+    /* The first message comes in two pieces: no byte of the second may be echoed before it is sent.
+     * Everything sent before has been echoed, so the socket buffer is empty. */
+    size_t first = connection->number == 1 ? MESSAGE / 2 : 0;
+    if (send(connection->fd, message, first, MSG_NOSIGNAL) != (ssize_t)first ||
+        send(connection->fd, message + first, MESSAGE - first, MSG_NOSIGNAL) !=
+            (ssize_t)(MESSAGE - first))
         server_failed(server, "does not read what it is sent");
+}
+
+__attribute__((noreturn)) static void wrong_echo(const struct connection *connection,
+                                                 const char *bytes, size_t n)
+{
+    char expected[MESSAGE], previous[MESSAGE], other[MESSAGE], all[2 * MESSAGE + 1];
+    for (int i = 0; i < connection_count && n >= MESSAGE; i++) {
+        compose(other, &connections[i], connections[i].number);
+        if (&connections[i] != connection && memcmp(bytes, other, MESSAGE) == 0)
+            server_failed(server, "sent an answer to a different client");
+    }
+    compose(expected, connection, connection->number);
+    compose(previous, connection, connection->number - 1);
+    memcpy(all, expected, connection->received);
+    memcpy(all + connection->received, bytes, n);
+    n = receive_rest(connection->fd, all, connection->received + n, MESSAGE);
+    server_failed(server, what_is_wrong(expected, MESSAGE, all, n, previous, MESSAGE));
 }
 
 /* Returns true when the echo is complete. */
 static bool receive_echo(struct connection *connection)
 {
     char expected[MESSAGE], received[MESSAGE + 1]; /* one more, to detect extra bytes */
-    ssize_t n = recv(connection->fd, received, sizeof received - connection->received, 0);
+    ssize_t n = recv(connection->fd, received, sizeof received, 0);
     if (n == -1 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0)
         server_failed(server, n == 0 ? "closed a connection" : "reset a connection");
-    compose(expected, connection);
+    compose(expected, connection, connection->number);
     if (connection->received + (size_t)n > MESSAGE ||
         memcmp(received, expected + connection->received, (size_t)n) != 0)
-        server_failed(server, "sent back different bytes than it was sent");
+        wrong_echo(connection, received, (size_t)n);
     connection->received += (size_t)n;
     return connection->received == MESSAGE;
+}
+
+__attribute__((noreturn)) static void no_echo(void)
+{
+    char text[64];
+    for (int i = 0; i < connection_count; i++)
+        if (connections[i].received > 0 && connections[i].received < MESSAGE) {
+            snprintf(text, sizeof text, "dropped %zu of the %d bytes of an answer",
+                     MESSAGE - connections[i].received, MESSAGE);
+            server_failed(server, text);
+        }
+    snprintf(text, sizeof text, "did not echo within %d seconds", timeout);
+    server_failed(server, text);
 }
 
 /* Has the server echo COUNT messages, on ACTIVE connections, every STEPth from FIRST on. Returns
@@ -167,7 +188,9 @@ static void echo(struct connection *first, int active, int step, int count)
         send_message(first + (long)i * step);
     while (received < count) {
         struct epoll_event events[256];
-        int n = epoll_wait(epoll_fd, events, 256, -1);
+        int n = epoll_wait(epoll_fd, events, 256, timeout * 1000);
+        if (n == 0)
+            no_echo();
         for (int i = 0; i < n; i++) {
             struct connection *connection = events[i].data.ptr;
             if (!receive_echo(connection))
@@ -208,6 +231,7 @@ static void connect_one(struct connection *connection)
 static void connect_all(int all)
 {
     connections = allocate((size_t)all, sizeof *connections);
+    connection_count = all;
     epoll_fd = epoll_create1(0);
     if (epoll_fd == -1)
         machine_failed("epoll_create1");
@@ -245,7 +269,7 @@ static void refuse_children(void)
 __attribute__((noreturn)) static void generate(const struct scenario *scenario, int commands)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(TIMEOUT);
+    alarm((unsigned)timeout + 1);
     connect_all(scenario->all);
     refuse_children();
     double cost = 0;
@@ -255,7 +279,7 @@ __attribute__((noreturn)) static void generate(const struct scenario *scenario, 
         if (write(commands, &cost, sizeof cost) != sizeof cost ||
             read(commands, &count, sizeof count) != sizeof count)
             exit(3);
-        alarm(TIMEOUT);
+        alarm((unsigned)timeout + 1);
         if (count == 0) {
             /* Idle clients must still be served. */
             echo(connections, scenario->all, 1, scenario->all);
@@ -276,7 +300,7 @@ static int reap_generator(const struct server *server)
     if (waitpid(server->generator, &status, 0) == -1)
         machine_failed("waitpid");
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        end(1, "%s did not echo within %d seconds", server->name, TIMEOUT);
+        end(1, "%s did not echo within %d seconds", server->name, timeout);
     if (!WIFEXITED(status))
         end(3, "a load generator was killed");
     return WEXITSTATUS(status);
@@ -499,13 +523,16 @@ int main(int argc, char **argv)
 {
     const char *base_name = NULL;
     int option;
-    while ((option = getopt(argc, argv, "r:s:b:c:")) != -1) {
+    while ((option = getopt(argc, argv, "r:s:b:c:t:")) != -1) {
         switch (option) {
         case 'r':
             rounds = number(optarg, "ROUNDS");
             break;
         case 's':
             seconds = number(optarg, "SECONDS");
+            break;
+        case 't':
+            timeout = number(optarg, "TIMEOUT");
             break;
         case 'b':
             base_name = optarg;
