@@ -131,6 +131,39 @@ make_quick() {
     prints "2 servers, 1 already graded"
 }
 
+# built_from_source - what the last run has compiled of the harness
+built_from_source() {
+    grep -c ' -c -o .*/core/' compiled || true
+}
+
+@test "what grade has built is not built again, unless it is out of date" {
+    make_quick
+    hand_in ada quick.c
+    mkdir bin build
+    # shellcheck disable=SC2016 # expanded by that script
+    printf '#!/bin/sh\necho "$*" >>%q\nexec %q "$@"\n' "$PWD/compiled" "$(type -P gcc)" >bin/gcc
+    chmod 755 bin/gcc
+    export PATH=$PWD/bin:$PATH
+    "$GRADING/lib/build-harness" "${GRADE_BUILD:-$GRADING/.build}"
+    cp -a "${GRADE_BUILD:-$GRADING/.build}" build/up-to-date
+    cp -a "${GRADE_BUILD:-$GRADING/.build}" build/out-of-date
+    touch -d 2001-01-01 build/out-of-date/core/*.o
+    cp -a "${GRADE_BUILD:-$GRADING/.build}" build/from-a-different-machine
+    echo other >build/from-a-different-machine/built-with
+    for build in build/*; do
+        rm -f compiled
+        find "$build" -printf '%p %s %T@\n' | sort >before
+        GRADE_BUILD=$PWD/$build grade_class --no-sandbox --labs 1 --regrade ada
+        [ "$status" -eq 0 ] || { echo "$output" && false; }
+        echo "$build: $(built_from_source)"
+        case $build in
+        */up-to-date) [ "$(built_from_source)" -eq 0 ] ;;
+        *) [ "$(built_from_source)" -gt 3 ] ;;
+        esac
+        diff before <(find "$build" -printf '%p %s %T@\n' | sort)
+    done
+}
+
 # stop_at_rename N - from now on the Nth "mv" that grade runs waits, and says so in the file "stopped"
 stop_at_rename() {
     mkdir -p bin

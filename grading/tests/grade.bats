@@ -27,11 +27,12 @@ result() {
     jq -er ".[0] | $1" r.json
 }
 
-# left_behind RUN - prints the processes that use that grader's work directory
+# left_behind PREFIX - prints the processes with an argument that begins with it, such as a grader's work directory
 left_behind() {
     local file
-    for file in /proc/[0-9]*/cmdline; do
-        ! grep -qsF "$1/" "$file" || echo "$file: $(tr '\0' ' ' <"$file" 2>/dev/null)"
+    # The pattern is no argument of grep's, which would find itself.
+    { grep -lsFf - /proc/[0-9]*/cmdline <<<"$1" || true; } | while read -r file; do
+        echo "$file: $(tr '\0' ' ' 2>/dev/null <"$file")"
     done
 }
 
@@ -47,10 +48,10 @@ nothing_left_of() {
 
 # without COMMAND... - prints a PATH with all commands except these
 without() {
-    local bin=$BATS_TEST_TMPDIR/bin name
+    local bin=$BATS_TEST_TMPDIR/bin directory name
     mkdir -p "$bin"
-    for name in /usr/local/bin/* /usr/bin/* /bin/* /usr/sbin/* /sbin/*; do
-        ln -sf "$name" "$bin/"
+    for directory in /usr/local/bin /usr/bin /bin /usr/sbin /sbin; do
+        find "$directory/" -mindepth 1 -maxdepth 1 -exec ln -sf -t "$bin" {} +
     done
     for name in "$@"; do
         rm -f "$bin/$name"
@@ -445,7 +446,7 @@ kill_at() {
         ;;
     esac
     wait "$grade" || true
-    nothing_left_of "$BUILD/run.$grade"
+    nothing_left_of "$BUILD/run.$grade/"
     [ "$2" = KILL ] || [ ! -e "$BUILD/run.$grade" ]
     [ ! -e r.json ] || jq -e 'length == 1' r.json
 }
@@ -467,6 +468,21 @@ kill_at() {
     for moment in 0.3 0.6 0.9 1.2 1.6 2; do
         kill_at $moment KILL runner
     done
+}
+
+@test "SIGTERM to selftest: it ends, and with it what it has started" {
+    "$GRADING/selftest" mutants lab01 >screen 2>&1 3>&- &
+    selftest=$!
+    until [ -n "$(left_behind "$BUILD/run.")" ]; do
+        kill -0 $selftest
+        sleep 0.1
+    done
+    kill -TERM $selftest
+    status=0
+    wait $selftest || status=$?
+    [ $status -eq 143 ]
+    nothing_left_of "$BUILD/run."
+    ! grep ' passed, ' screen
 }
 
 # ---- make, in a lab's directory ------------------------------------------------------------

@@ -6,3 +6,6 @@ CDPATH='' cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=grading/lib/install-packages.bash
 . grader/grading/lib/install-packages.bash
 need "${grading_needs[@]}" bubblewrap:bwrap python3:python3 util-linux:setpriv
+# Built into the image once, and not for each submission.
+mkdir -p grader/grading/.build
+bash grader/grading/lib/build-harness grader/grading/.build
