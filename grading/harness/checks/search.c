@@ -261,6 +261,7 @@ DEFINE_SHARED_CHECK(
  * many get their answers before they time out depends on the machine: the others get the error. */
 DEFINE_SHARED_CHECK(
     thousand_in_flight, .needs = "backend_hangs",
+    .alone = true, /* all calls are made within a second */
     .hint = "Each search needs its own line, connection and next step: keep none of them in a "
             "variable that all searches share, or in a table that is too small.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [DISCONNECTED] = OWN_HINT},
