@@ -242,7 +242,7 @@ END
 
 @test "chart: every row and every chart is complete, a peer that is missing is left out, and no process is left" {
     local peers="bare libev libuv libevent"
-    small
+    small --idle 0 --rates 1000 --in-flight 2 --rounds 1
     [ "$status" -eq 0 ]
     if command -v go >/dev/null; then
         peers+=" go"
