@@ -212,7 +212,8 @@ for chart in charts:
     text = " ".join(node.firstChild.data for tag in ("text", "tspan") for node in document.getElementsByTagName(tag)
                     if node.firstChild is not None and node.firstChild.nodeType == node.TEXT_NODE)
     shown = [row["server"] for row in rows if row["load"] == {"searches": "searches", "latency": "rate",
-             "idle-clients": "idle"}.get(chart, "connections")]
+             "idle-clients": "idle"}.get(chart, "connections")
+             and row["requests"] != "0" and (chart != "latency" or float(row["p50_us"]) > 0)]
     for server in set(shown):
         assert server in text, (chart, server)
     sentence = document.getElementsByTagName("desc")[0].firstChild.data
