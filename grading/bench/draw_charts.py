@@ -330,7 +330,7 @@ def several_panels(rows, name, title, parts, x_label, y_labels, sentence, output
     parts = [(heading, series, label) for (heading, series), label in zip(parts, y_labels) if series]
     if not parts:
         return None
-    height = 290 * len(parts)
+    height = max(290 * len(parts), 430)  # 13 servers fit into a key of that height
     commands, many = [], any(len(series) > 6 for _, series, _ in parts)
     for i, ((heading, series, label), place) in enumerate(zip(parts, rows_of_panels(len(parts)))):
         commands += panel(series, f"p{i}x", x_label if i == len(parts) - 1 else "", label, plain_ticks, place, heading,
