@@ -80,11 +80,11 @@ differs() {
 @test "a server that makes one call too many for each event" {
     patch -s --fuzz=0 -o slow.c "$BATS_TEST_DIRNAME/../../lab05-epoll/solution.c" \
         <"$BATS_TEST_DIRNAME/../mutants/lab05-epoll/epoll-ctl-for-all-clients.patch"
-    "$COUNT" --clients 100 lab05-epoll=slow.c >counted
+    "$COUNT" --clients 1 lab05-epoll=slow.c >counted
     run "$COUNT" --compare counted "$TABLE"
     [ "$status" -eq 1 ]
-    has 'lab05-epoll: calls, 100 clients: 3.0'
-    has 'lab05-epoll: instructions, 100 clients: '
+    has 'lab05-epoll: calls, 1 client: 4.00, but the table says 3.00'
+    has 'lab05-epoll: instructions, 1 client: '
 }
 
 @test "--write replaces the table, and nothing else" {
