@@ -37,12 +37,22 @@ static int count_open(enum backend b)
     return n;
 }
 
+/* The calls were made, but on a busy machine a server may have given them up before we looked. */
+static void excuse_calls_given_up(enum backend b, double since)
+{
+    for (struct call *c = calls_of(b); c != NULL; c = c->link)
+        if (c->given_up > since)
+            check_held_time(c);
+}
+
 static void wait_for_count(int (*count)(enum backend b), struct server *s, enum backend b, int n)
 {
     struct wait w = begin_wait(s);
     char expected[120];
     while (count(b) < n)
         if (!continue_wait(&w) && count(b) < n) {
+            if (count == calls_held_at)
+                excuse_calls_given_up(b, w.since);
             snprintf(expected, sizeof expected, "%d %s at the %s backend at once", n,
                      n == 1 ? "call" : "calls", backend_name(b));
             fail_check(s, expected, "%d %s; %s", count(b), count(b) == 1 ? "call" : "calls", w.why);
