@@ -8,6 +8,7 @@ COROUTINES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "coroutine
 
 SETTINGS = [
     "set breakpoint pending on",  # no question when a server has no serve_client
+    "set max-value-size unlimited",  # struct client holds buffers of 64 KiB
     "set debuginfod enabled off",  # no question, and no requests to a network
     # Lab 2: parent and children are debugged together, and continue together.
     "set detach-on-fork off",
@@ -52,7 +53,7 @@ def main():
     gdb.execute("catch signal SIGPIPE", to_string=True)
     gdb.execute("condition $bpnum $_signal_kills(13)")
     gdb.execute("break serve_client")
-    print("Type run. gdb stops in serve_client when a client connects. Ctrl-C stops the server, and then\n"
+    print("Type run. gdb stops whenever serve_client is called. Ctrl-C stops the server, and then\n"
           "'signal SIGTERM' lets it end as usual.")
 
 

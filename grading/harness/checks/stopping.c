@@ -140,11 +140,12 @@ static void stop_at_worst_moments(bool has_loop)
 /* What is always ready to be received must not keep the server from ending. */
 static void stop_while_flooded(void)
 {
-    set_hint("A client never stops sending, so there is always something to receive. Shutting down "
-             "must end that, too: check for it before you receive.",
-             "make run FAULTS=never_drained=1    # and in a second terminal:\n"
-             "echo more | nc 127.0.0.1 9000 >/dev/null & sleep 1\n"
-             "kill $(make pid)    # the server must end; Ctrl-C would end the client as well");
+    set_hint(
+        "A client never stops sending, so there is always something to receive. Shutting down "
+        "must end that, too: check for it before you receive.",
+        "make run FAULTS=never_drained=1    # and in a second terminal:\n"
+        "echo more | nc 127.0.0.1 9000 >/dev/null & sleep 1\n"
+        "s=$(make pid); kill $s    # the server must end; Ctrl-C would end the client as well");
     struct server *s = start_server(.faults = "never_drained=1");
     struct peer *endless = connect_to(s), *others[2] = {connect_to(s), connect_to(s)};
     send_text(endless, "more and more, and never an end\n");

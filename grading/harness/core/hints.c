@@ -168,15 +168,17 @@ static char *with_first_line(const char *commands)
  */
 static char *with_trace(const char *commands)
 {
-    static const char trace[] = "# and while the server spins:\n"
-                                "timeout 1 strace -f -p $(make pid) 2>&1 | tail -n 20";
     char *result = NULL;
+    /* A server that was told to stop may not listen any more: then `make pid` does not find it. */
+    const char *pid = strstr(commands, "s=$(make pid)") != NULL ? "$s" : "$(make pid)";
     const char *end = strstr(commands, "; kill %");
     if (end == NULL)
         end = commands + strlen(commands);
     int length = (int)strcspn(end, "\n");
-    if (asprintf(&result, "%.*s%s\n%s%.*s", (int)(end - commands), commands, end + length, trace,
-                 length, end) == -1)
+    if (asprintf(&result,
+                 "%.*s%s\n# and while the server spins:\n"
+                 "timeout 1 strace -f -p %s 2>&1 | tail -n 20%.*s",
+                 (int)(end - commands), commands, end + length, pid, length, end) == -1)
         abort();
     return result;
 }

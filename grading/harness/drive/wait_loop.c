@@ -93,7 +93,7 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
     /* On a busy machine a server that spins gets little CPU time. */
     if (used > most * factor || (late && is_spinning(w) && !all_tasks_asleep(pid))) {
         note_failure(SPINNING);
-        GIVE_UP(w, "the server had used %.0f seconds of CPU time", used);
+        GIVE_UP(w, "the server had used %.0f second%s of CPU time", used, used < 1.5 ? "" : "s");
     } else if (refuses_inspection(pid)) {
         GIVE_UP(w, "%s", REFUSES_INSPECTION);
     } else if (served || cpu != w->cpu || !all_tasks_asleep(pid) || nc_is_running()) {

@@ -124,7 +124,8 @@ static void add_coroutine_lines(struct server *s)
         bool none_named = named == 0;
         const char *begin = all_named || none_named ? " (" : "", *end = *begin != '\0' ? ")" : "";
         if (none_named)
-            snprintf(names, sizeof names, "its client could not be determined");
+            snprintf(names, sizeof names, "%s could not be determined",
+                     alike == 1 ? "its client" : "their clients");
         else if (!all_named)
             *names = '\0';
         if (alike == 0 || *place == '\0')
