@@ -329,13 +329,13 @@ CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zom
     receive_text(a, "still there?\n");
     wait_reading_from(s, a);
     wait_reading_from(s, c);
-    set_hint(
-        "fork() failed once, and now the signal does not end the server. What was changed before "
-        "that fork(), and is not changed back when it fails: a blocked signal, a list of "
-        "children, a lock?",
-        "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
-        "echo hello | timeout 2 nc -N 127.0.0.1 9000\n"
-        "# then Ctrl-C in the first terminal must end it");
+    set_hint("fork() failed once, and since then a signal does not end the server as it should. "
+             "What was changed before "
+             "that fork(), and is not changed back when it fails: a blocked signal, a list of "
+             "children, a lock?",
+             "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
+             "echo hello | timeout 2 nc -N 127.0.0.1 9000\n"
+             "# then Ctrl-C in the first terminal must end it");
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
     create_too_many_children();
 }

@@ -76,7 +76,7 @@ int main(int argc, char **argv)
         connections++;
         /* TODO 3: Serve this client in a child process, which adds the number of bytes it sent back
          * to `bytes`. Which sockets does the child need, and which the parent? If no child can be
-         * created, disconnect this client only, and add nothing to the list. Keep signals blocked
+         * created, or the list is full, disconnect this client only. Keep signals blocked
          * in the parent until the child is in the list, and in the child until `listener` and
          * `current` name no socket but the child's own. What if a signal arrived meanwhile? */
         (void)serve_client, (void)old_mask;

@@ -120,7 +120,7 @@ static void stop_at_worst_moments(bool has_loop)
              "before the client was registered. After that, what checks `stopping`, or shuts the "
              "socket down?",
              "make run FAULTS=term_before_accept=2    # or term_after_accept=1\n"
-             "# in a second terminal; the server must end by itself:\n"
+             "# in a second terminal; the server must end by itself, at once:\n"
              "sleep 3 | nc -N 127.0.0.1 9000");
     expect_stop_by_fault("term_before_accept=2", one_at_a_time);
     expect_stop_by_fault("term_after_accept=1", false);
@@ -130,7 +130,7 @@ static void stop_at_worst_moments(bool has_loop)
                  "listening socket, write to a pipe), or let pselect or epoll_pwait unblock the "
                  "signal.",
                  "make run FAULTS=term_before_wait=1\n"
-                 "# in a second terminal; the server must end by itself:\n"
+                 "# in a second terminal; the server must end by itself, at once:\n"
                  "sleep 60 | nc 127.0.0.1 9000");
         expect_stop_by_fault("term_before_wait=1", one_at_a_time);
     }

@@ -174,7 +174,7 @@ int kill(pid_t pid, int sig)
     if (pid >= FIRST_IMAGINARY_PID)
         return 0;
     if (pid == -1) {
-        report_fault("kill(-1, %d) would signal every process of this user; it was not sent\n",
+        report_fault("kill(-1, %d) was not sent: it would signal every process of this user\n",
                      sig);
         errno = EPERM;
         return -1;
