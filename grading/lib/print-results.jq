@@ -116,5 +116,8 @@ def total_row(name; score; max; summary):
 (if length > 1 then total_row("total"; map(.score // 0) | add; map(.max) | add; "") | rtrimstr("   ")
 else empty end),
 (if any(.[]; .verdict == "error") then
-    "", "The grader or the machine failed, so there is no score. Fix it and grade again."
+    "", (if any(.[].checks[]; .status == "error" and (.received | startswith("this machine is too slow") | not))
+            or any(.[]; .fault) then
+        "The grader or the machine failed, so there is no score. Fix it and grade again."
+    else "The machine was too busy, so there is no score. Grade again when it is less so." end)
 else empty end)

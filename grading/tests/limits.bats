@@ -163,4 +163,5 @@ as_ordinary_user() {
     [ "$(grep -c 'kill(getppid' stalls.c)" -eq 2 ]
     run "$GRADING/grade" --json grade.json --check search --file stalls.c lab07
     has_error search "this machine is too slow: the user backend read a request"
+    [[ "$output" == *"The machine was too busy, so there is no score. Grade again when it is less so."* ]]
 }
