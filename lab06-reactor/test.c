@@ -165,7 +165,8 @@ SHARED_CHECK(line_too_long, 3, "reports that a line is too long, and only then c
 SHARED_CHECK(stop, 2, "stops on SIGTERM or SIGINT with the correct counts",
              .hint = "After the signal, the loop and all four workers must return from the call "
                      "that they are blocked in. A flag alone wakes nothing, and "
-                     "pthread_cond_signal() wakes one thread; pthread_cond_broadcast() wakes all.")
+                     "pthread_cond_signal() wakes one thread; pthread_cond_broadcast() wakes all. "
+                     "And a worker that ends must not hold the lock.")
 SHARED_CHECK(memory, 2, "has no memory errors and leaves nothing open",
              .needs = "stop in_order backend_down no_leaked_descriptors")
 SHARED_CHECK(client_leaves_early, 4, "never sends an answer to a different client")
