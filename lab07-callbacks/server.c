@@ -216,7 +216,8 @@ static void run_callbacks(void)
  * the loop would spin through the last millisecond before a deadline. */
 static int next_timeout(void)
 {
-    /* TODO 4: When does the next call expire, and how long is that from now? */
+    /* TODO 4: When does the next call expire, and how long is that from now? And if it has
+     * expired already? */
     return -1;
 }
 
