@@ -418,7 +418,7 @@ DEFINE_SHARED_CHECK(
     backend_hangs, .needs = "backend_down", .lengthy = true,
     .parts = {expect_one_result_after_stop, expect_one_result_in_one_round,
               expect_timeout_among_new_calls, expect_timeout_among_events,
-              expect_failure_after_timeout_of_others},
+              expect_failure_after_timeout_of_others, expect_timeout_when_overdue},
     .hint = "The timeout starts with the call, not with the last byte received: for each wait, "
             "allow only what is left of it.",
     .by_hand = "make backends DELAY=1500       # second terminal:\n"

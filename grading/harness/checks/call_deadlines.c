@@ -98,3 +98,31 @@ void expect_failure_after_timeout_of_others(void)
         expect_error(clients[i], USER, "failed");
     set_hint(NULL, NULL);
 }
+
+/* With two workers, B or C is served by the one that also serves A and is held up. */
+void expect_timeout_when_overdue(void)
+{
+    if (workers_block)
+        return;
+    set_hint("The loop was held up for a second, as it may be on a busy machine, just before it "
+             "computed how long to wait: the oldest call is overdue then. A negative timeout "
+             "means for ever: wait for 0 milliseconds.",
+             "make test CHECK=backend_hangs");
+    struct server *s = start_server(.backends = true, .faults = "close_after_stop=1100");
+    struct peer *a = connect_to(s), *b = connect_to(s), *c = connect_to(s);
+    set_backend(STOCK, HOLDS);
+    send_text(a, "search nearly done\n");
+    wait_for_calls(s, STOCK, 1);
+    set_backend(USER, HOLDS);
+    send_text(b, "search overdue\n");
+    send_text(c, "search overdue\n");
+    wait_for_calls(s, USER, 2);
+    wait_asleep(s);
+    freeze(s);
+    release(STOCK, "nearly done user query");
+    thaw(s);
+    receive_text(a, answer_to("nearly done"));
+    expect_error(b, USER, "timed out");
+    expect_error(c, USER, "timed out");
+    set_hint(NULL, NULL);
+}

@@ -8,5 +8,8 @@ void expect_timeout_among_new_calls(void);
 void expect_timeout_among_events(void);
 /* A backend closes just after the calls of other clients have timed out. */
 void expect_failure_after_timeout_of_others(void);
+/* A call expires after the loop has looked for expired calls, and before it computes how long to
+ * wait: that time is not negative, which would mean for ever. */
+void expect_timeout_when_overdue(void);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { MAX_CHECKS = 64, MAX_PARTS = 6 };
+enum { MAX_CHECKS = 64, MAX_PARTS = 8 };
 
 struct check {
     const char *name;

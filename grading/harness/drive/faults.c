@@ -22,7 +22,7 @@ static size_t short_send, short_recv;
 static int eintr;
 int fork_fails, thread_fails, late_threads, spurious_wakeup, late_drain;
 static int term_before_accept, term_after_accept, term_before_wait;
-static int late_after_stop, pause_after_stop, term_after_recv;
+static int late_after_stop, pause_after_stop, close_after_stop, term_after_recv;
 int socket_fails, accept_fails, never_drained;
 bool small_buffers, strict_close, big_receive, eintr_close, no_socket, no_listen;
 
@@ -57,6 +57,7 @@ __attribute__((constructor)) static void begin(void)
     term_before_wait = (int)setting("term_before_wait=");
     late_after_stop = (int)setting("late_after_stop=");
     pause_after_stop = (int)setting("pause_after_stop=");
+    close_after_stop = (int)setting("close_after_stop=");
     never_drained = (int)setting("never_drained=");
     late_drain = (int)setting("late_drain=");
     socket_fails = (int)setting("socket_fails=");
@@ -170,6 +171,14 @@ static _Thread_local bool stopped; /* a stop has made a call that waits fail wit
 static void sleep_milliseconds(int n)
 {
     nanosleep(&(struct timespec){.tv_sec = n / 1000, .tv_nsec = n % 1000 * 1000000L}, NULL);
+}
+
+void close_late(int fd)
+{
+    if (close_after_stop == 0 || !stopped || !is_socket(fd))
+        return;
+    stopped = false;
+    sleep_milliseconds(close_after_stop);
 }
 
 static bool interrupted_wait(atomic_int *calls)

@@ -31,6 +31,8 @@
  *                  finds something ready returns N milliseconds late, as on a busy machine
  *   pause_after_stop=N  after a stop, the next such call begins N milliseconds late: what becomes
  *                  ready meanwhile, it finds in one batch
+ *   close_after_stop=N  after a stop, the first close of a socket by a thread that was stopped
+ *                  while it waited takes N milliseconds, as on a busy machine
  *   timeout_elapses  the first select with a timeout returns 0 at once, and no time is left
  *   strict_select  recv is reported on standard error when it fails with EAGAIN for eight clients
  *                  that select has not reported
@@ -78,6 +80,7 @@ bool accept_is_aborted(int listener);
 
 long long milliseconds(void); /* of a clock that only goes forward */
 bool is_socket(int fd);
+void close_late(int fd); /* before a close */
 /* never_drained is over if this is its client, which has been closed or shut down; -1: in any case.
  */
 void end_endless(int fd);

@@ -20,10 +20,10 @@ static const struct {
              {"imaginary_children", 1}, {"early_threads", 0},       {"late_ends", 0},
              {"late_threads", 1},       {"spurious_wakeup", 2},     {"term_before_accept", 1},
              {"term_after_accept", 1},  {"term_before_wait", 1},    {"late_after_stop", 1},
-             {"pause_after_stop", 1},   {"timeout_elapses", 0},     {"strict_select", 0},
-             {"small_buffers", 0},      {"big_receive", 0},         {"strict_close", 0},
-             {"late_drain", 1},         {"socket_fails", 1},        {"accept_fails", 1},
-             {"term_after_recv", 1},    {"never_drained", 1}};
+             {"pause_after_stop", 1},   {"close_after_stop", 1},    {"timeout_elapses", 0},
+             {"strict_select", 0},      {"small_buffers", 0},       {"big_receive", 0},
+             {"strict_close", 0},       {"late_drain", 1},          {"socket_fails", 1},
+             {"accept_fails", 1},       {"term_after_recv", 1},     {"never_drained", 1}};
 enum { KNOWN = sizeof known / sizeof *known };
 
 static _Noreturn void refuse(const char *word, int size, int fault)

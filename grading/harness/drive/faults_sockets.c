@@ -56,6 +56,7 @@ int close(int fd)
 {
     INTERCEPT(close);
     end_endless(fd);
+    close_late(fd);
     bool may_be_interrupted = eintr_close && is_socket(fd);
     int result = real(fd);
     if (may_be_interrupted && result == 0 && atomic_fetch_add(&calls, 1) % 2 == 0) {
