@@ -82,7 +82,7 @@ finds() {
 @test "a README with a link that leads nowhere is not made into a book" {
     mkdir -p course/grading
     cp -r "$ROOT"/{README.md,README.ko.md,LICENSE} course
-    cp -r "$GRADING"/{book,book-style,lib,timeline,README.md,CONTRIBUTING.md} course/grading
+    cp -r "$GRADING"/{bench,book,book-style,lib,timeline,README.md,CONTRIBUTING.md} course/grading
     for lab in "$ROOT"/lab*/; do
         mkdir "course/$(basename "$lab")"
         cp -r "$lab"/{README.md,README.ko.md,pictures,{server,solution,test}.c,hints.md,hints.ko.md} "course/$(basename "$lab")"

@@ -200,6 +200,7 @@ END
 @test "make run on a taken port says how to choose a different one; make -n runs nothing" {
     copy_course course
     cd course/lab01-blocking
+    make -s clean # other tests may have built a server in the course
     run make -n run FAULTS=eintr=2
     [ "$status" -eq 0 ]
     [ ! -e server ]
