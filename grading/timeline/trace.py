@@ -70,12 +70,12 @@ def draw(recording, options):
     use_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     columns = options.columns or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 80)
     print(recording["title"])
-    print(draw_terminal.draw(recording, lanes, max(60, columns), use_color))
-    print(draw_terminal.legend())
+    picture, signs = draw_terminal.draw(recording, lanes, max(60, columns), use_color)
+    print(picture)
+    print(draw_terminal.legend(signs))
     for sentence in draw_terminal.longest_waits(lanes):
         print(textwrap.fill(sentence, 80, subsequent_indent="        "))
-    more = f"Only the first {recordings.MAX_CALLS} calls were recorded; {recording['unrecorded_calls']} came later."
-    for sentence in (left_out, recording["outcome"], more if recording["unrecorded_calls"] else ""):
+    for sentence in (left_out, recording["outcome"], *lane_model.repeated_most(recording)):
         if sentence:
             print(textwrap.fill(sentence, 80, break_long_words=False))
     if options.output:
