@@ -14,7 +14,10 @@ A mark is {"time", "what"}: what a client did, or that a lane was running for a 
 """
 import collections
 
+SOON = 0.1     # seconds: on a busy machine a server is as slow as that
 SPINS = 1000   # who repeats calls so often without progress spins
+FINEST = 10000 # if there are many marks, those closer than this part of the whole are one
+MANY_MARKS = 1000
 SLIVERS = 400  # what lasts less than this part of the whole is a mark, and not a segment
 
 # What a call waits for that names no client.
@@ -278,6 +281,12 @@ class Waiting:
     def __init__(self, recording, tasks):
         self.recording, self.tasks = recording, tasks
         self.calls = recording["calls"]
+        self.clients = {client["name"]: client for client in recording["clients"]}
+        self.accepted, self.calls_for = {}, collections.defaultdict(list)
+        for call in self.calls:
+            self.calls_for[call["on"]].append(call)
+            if call["accepted"]:
+                self.accepted.setdefault(call["accepted"], call["end"])
         self.acceptors = {call["task"] for call in self.calls if call["function"] == "accept"}
         self.callers = {call["task"] for call in self.calls if call["on"] in BACKENDS}
         self.connections = list(self.find_connections())
@@ -321,12 +330,9 @@ class Waiting:
 
     def search_of(self, client, time):
         """The words of the last search that it has sent; None if there is none."""
-        for c in self.recording["clients"]:
-            if c["name"] == client:
-                text = "".join(e["text"] for e in c["events"] if e["what"] == "sends" and e["time"] <= time)
-                searches = [line for line in text.split("\n") if line.startswith("search ")]
-                return searches[-1].removeprefix("search ") if searches else None
-        return None
+        text = "".join(e["text"] for e in self.clients[client]["events"] if e["what"] == "sends" and e["time"] <= time)
+        searches = [line for line in text.split("\n") if line.startswith("search ")]
+        return searches[-1].removeprefix("search ") if searches else None
 
     def backend_at(self, client, time):
         """The backend for whose answer it waits, if the recording says so."""
@@ -373,18 +379,13 @@ class Waiting:
         return bool(segments) and all(s and s["state"] == "blocked" and s["for"] in BACKENDS for s in segments)
 
     def accepted_at(self, client):
-        for call in self.calls:
-            if call["accepted"] == f"client {client}":
-                return call["end"]
-        return None
+        return self.accepted.get(f"client {client}")
 
     def owner(self, client, time):
         """The task that has called something for this client last."""
         latest = None
-        for call in self.calls:
-            if call["begin"] > time:
-                break
-            if call["on"] == f"client {client}":
+        for call in self.calls_for[f"client {client}"]:
+            if call["begin"] <= time:
                 latest = call
         return latest
 
@@ -417,13 +418,14 @@ class Waiting:
             return "the server", f"Client {client} waits for the server, whose calls are not recorded any more."
         return "the server", f"Client {client} waits for the server."
 
-    def unread(self, client, time):
-        """How many bytes it has sent that the server has not read."""
-        sent = sum(e["bytes"] for c in self.recording["clients"] if c["name"] == client for e in c["events"]
-                   if e["what"] == "sends" and e["time"] <= time)
-        return sent - sum(call["result"] * call.get("times", 1) for call in self.calls
-                          if call["on"] == f"client {client}" and is_receive(call) and call["end"] is not None
-                          and call["end"] <= time and call["result"] > 0)
+    def unread(self, client, time, end):
+        """How many bytes it has sent that the server has not read; 0 if they are about to be read: its call ends soon."""
+        sends = [e for e in self.clients[client]["events"] if e["what"] == "sends" and e["time"] <= time]
+        if not sends or end - sends[-1]["time"] < SOON:
+            return 0
+        return sum(e["bytes"] for e in sends) - sum(
+            call["result"] * call.get("times", 1) for call in self.calls_for[f"client {client}"]
+            if is_receive(call) and call["end"] is not None and call["end"] <= time and call["result"] > 0)
 
     def reasons(self, client, begin, end):
         """(begin, end, whom, sentence), without pieces that are too short to be seen."""
@@ -446,7 +448,7 @@ class Waiting:
             what = f"{with_article(name)} is in {in_words(call)}"
             if last["error"] == "EAGAIN" and is_send(last):
                 return whom, f"Client {client} waits: there was no room for more of its answer, and {what}."
-            unread = self.unread(client, time)
+            unread = self.unread(client, time, segment["end"])
             if unread > 0:
                 it_waits = "waiting for a new event" if call["function"] == "epoll_wait" else "which does not report them"
                 lie = f"{unread:,} bytes of it lie" if unread > 1 else "a byte of it lies"
@@ -521,6 +523,19 @@ def selected(lanes):
     return [lanes[i] for i in kept], len(lanes) - len(kept)
 
 
+def thin_out(lane, recording):
+    """Without the marks that no picture could show beside the one before."""
+    if len(lane["marks"]) <= MANY_MARKS:
+        return lane
+    kept, seen = [], {}
+    for mark in lane["marks"]:
+        who = mark.get("for") or mark["what"]
+        if who not in seen or mark["time"] - seen[who] >= recording["duration"] / FINEST:
+            kept.append(mark)
+            seen[who] = mark["time"]
+    return lane | {"marks": kept}
+
+
 def all_lanes(recording):
     """The lanes, and in words what is left out."""
     tasks = list(task_lanes(recording))
@@ -529,6 +544,6 @@ def all_lanes(recording):
     result, left_out = [], []
     for kind, lanes in (("clients", clients), ("threads or processes", tasks), ("coroutines", coroutine_lanes(recording))):
         kept, hidden = selected(lanes)
-        result += kept
+        result += [thin_out(lane, recording) for lane in kept]
         left_out += [f"{hidden} more {kind}"] if hidden else []
     return result, f"Not drawn: {', '.join(left_out)}." if left_out else ""

@@ -80,8 +80,6 @@ class Descriptors:
             table[call.ready[0]] = table[call.ready[1]] = "a pipe"
         elif function == "dup" and call.fd in table:
             table[result] = table[call.fd]
-        elif function == "close":
-            table.pop(call.fd, None)
         elif function == "epoll_ctl" and call.size != EPOLL_CTL_DEL:
             self.epoll_data[(call.pid, call.data)] = call.fd
 
@@ -206,6 +204,8 @@ def assemble(lab, scenario, path, program, source, title):
             if call.function == b"fork" and call.end and call.result > 0:
                 descriptors.fork(call.pid, call.result)  # at once: the parent may close its copy before the child runs
             on[i] = descriptors.name(call.pid, call.fd) if call.fd >= 0 else None
+            if call.function == b"close":  # a different thread may get the same number before it returns
+                descriptors.table(call.pid).pop(call.fd, None)
             if call.function == b"connect":
                 on[i] = names.get(call.port, f"port {call.port}")
         else:
