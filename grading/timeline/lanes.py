@@ -307,26 +307,36 @@ class Waiting:
         return None
 
     def find_connections(self):
-        """The server's calls of backends, as [client, backend, begin, end]: for whom it calls, as far as that can be seen.
-        A coroutine calls for the client that it serves. Otherwise a thread calls for the client from which it has just
-        received, or for whom it has just called the backend before this one. (The threads of lab 6 do neither.)"""
-        recent, open_now = {}, {}
+        """The server's calls of backends, as [client, backend, begin, end]: for whom it calls, if that is certain.
+        A coroutine calls for the client that it serves. Otherwise a thread calls for the client whose connection to the
+        backend before it has just closed, or for the only one of which it has received since it last waited."""
+        serves, open_now = {}, {}
+        received, closed = collections.defaultdict(dict), {}  # by task: the client, and the backend before
         for call in self.calls:
-            who = call["task"], call["stack"]
-            connection = open_now.get((call["task"], call["descriptor"]))
-            if call["function"] == "connect" and call["on"] in BACKENDS:
-                client, before = recent.get(who, (None, None))
-                if client and connection is None and (before is None or BACKENDS.index(before) < BACKENDS.index(call["on"])):
-                    connection = [client, call["on"], call["begin"], self.recording["duration"]]
-                    open_now[(call["task"], call["descriptor"])] = connection
-                    yield connection
-            elif call["on"] and call["on"].startswith("client ") and call["function"] != "close":
-                recent[who] = (call["on"] if call["stack"] or is_receive(call) and not call["error"] else None), None
+            task, on = call["task"], call["on"] or ""
+            connection = open_now.get((task, call["descriptor"]))
+            if on.startswith("client ") and call["stack"]:
+                serves[(task, call["stack"])] = on
+            elif on.startswith("client ") and is_receive(call) and not call["error"]:
+                received[task][on] = None
+            elif connection and is_receive(call):
+                received[task][connection[0]] = connection[1]
             elif connection and call["function"] == "close":
                 connection[3] = call["begin"]
-                del open_now[(call["task"], call["descriptor"])]
-            elif connection and is_receive(call):
-                recent[who] = connection[0], connection[1]
+                closed[task] = connection[:2]
+                del open_now[(task, call["descriptor"])]
+            elif call["function"] == "connect" and on in BACKENDS and connection is None:
+                causes = [closed.pop(task)] if task in closed else list(received[task].items())
+                if call["stack"]:
+                    causes = [(serves.get((task, call["stack"])), None)]
+                client, before = causes[0] if len(causes) == 1 else (None, None)
+                if client and (before is None or BACKENDS.index(before) < BACKENDS.index(on)):
+                    received[task].pop(client, None)
+                    connection = open_now[(task, call["descriptor"])] = [client, on, call["begin"], self.recording["duration"]]
+                    yield connection
+            elif call["function"] in ("epoll_wait", "poll", "select", "pthread_cond_wait"):
+                received[task].clear()
+                closed.pop(task, None)
 
     def search_of(self, client, time):
         """The words of the last search that it has sent; None if there is none."""
