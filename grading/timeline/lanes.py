@@ -16,7 +16,7 @@ import collections
 
 SOON = 0.1     # seconds: on a busy machine a server is as slow as that
 SPINS = 1000   # who repeats calls so often without progress spins
-FINEST = 10000 # if there are many marks, those closer than this part of the whole are one
+FINEST = 5000  # if there are many marks, those closer than this part of the whole are one
 MANY_MARKS = 1000
 SLIVERS = 400  # what lasts less than this part of the whole is a mark, and not a segment
 
@@ -533,13 +533,13 @@ def selected(lanes):
     return [lanes[i] for i in kept], len(lanes) - len(kept)
 
 
-def thin_out(lane, recording):
-    """Without the marks that no picture could show beside the one before."""
+def thin_out(lane, recording, drawn):
+    """Without the marks that no picture could show beside the one before. drawn: the names of the clients' lanes."""
     if len(lane["marks"]) <= MANY_MARKS:
         return lane
     kept, seen = [], {}
     for mark in lane["marks"]:
-        who = mark.get("for") or mark["what"]
+        who = mark.get("for") if mark.get("for") in drawn else mark["what"]
         if who not in seen or mark["time"] - seen[who] >= recording["duration"] / FINEST:
             kept.append(mark)
             seen[who] = mark["time"]
@@ -554,6 +554,8 @@ def all_lanes(recording):
     result, left_out = [], []
     for kind, lanes in (("clients", clients), ("threads or processes", tasks), ("coroutines", coroutine_lanes(recording))):
         kept, hidden = selected(lanes)
-        result += [thin_out(lane, recording) for lane in kept]
+        result += kept
         left_out += [f"{hidden} more {kind}"] if hidden else []
+    drawn = {lane["name"] for lane in result if lane["kind"] == "client"}
+    result = [thin_out(lane, recording, drawn) for lane in result]
     return result, f"Not drawn: {', '.join(left_out)}." if left_out else ""
