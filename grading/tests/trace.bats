@@ -236,6 +236,15 @@ END
     [ "$(cat out/* | wc -c)" -lt 4000000 ]
 }
 
+@test "a loop that makes the same call again and again is one thing" {
+    serve s.c 'for (int i = 0; i < 3000; i++) usleep(50);'
+    run "$GRADING/trace" --file s.c --output out 1
+    [ "$status" -eq 0 ]
+    has "× 3,000 █"
+    has "The main thread spins: usleep (line "
+    jq -e '[.calls[] | select(.function == "usleep")] | length > 0 and any(.[]; .times == 3000)' out/trace.json
+}
+
 @test "a client whose bytes lie unread" {
     patch -s -o s.c "$ROOT/lab05-epoll/solution.c" <"$GRADING/mutants/lab05-epoll/edge-without-draining.patch"
     run "$GRADING/trace" --file s.c --check big_message 5

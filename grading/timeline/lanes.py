@@ -109,6 +109,7 @@ def repeats(cycle):
     return {"begin": cycle[0]["begin"], "end": max(call["end"] for call in cycle), "state": "repeats",
             "label": f"{describe(about)} × {about['times']:,}", "line": place(about), "callers": about["lines"][1:],
             "for": about["on"] if is_about_somebody(about) else None, "names": names, "times": about["times"],
+            "progress": any(is_progress(call) for call in cycle),
             "sentence": f"It repeats {names}: {about['times']:,} times."}
 
 
@@ -133,8 +134,8 @@ def repeated_most(recording):
     found = []
     for i, task in enumerate(recording["tasks"]):
         own = [call for call in recording["calls"] if call["task"] == i]
-        found += [(with_article(task["name"]), repeats(cycle)) for cycle in cycles(own)
-                  if not any(is_progress(call) for call in cycle)]
+        found += [(with_article(task["name"]), repeats(cycle)) for cycle in cycles(own)]
+    found = [(who, segment) for who, segment in found if not segment["progress"]]
     sentences = []
     who, most = max(found, key=lambda f: f[1]["times"], default=(None, {"times": 0}))
     if most["times"] >= SPINS:
@@ -174,6 +175,9 @@ def task_lanes(recording):
                         lane["segments"].append(running(free, segment["begin"]))
                     lane["segments"].append(segment | {"begin": max(segment["begin"], free)})
                     free = segment["end"]
+                if call["begin"] >= begin:
+                    lane["marks"].append({"time": call["begin"], "what": "runs", "for": call["on"], "line": place(call), "callers": call["lines"][1:]})
+                continue
             b, e = call["begin"], recording["duration"] if call["end"] is None else call["end"]
             if e - b < sliver(recording):
                 if b >= begin:
@@ -282,6 +286,8 @@ class Waiting:
         self.recording, self.tasks = recording, tasks
         self.calls = recording["calls"]
         self.clients = {client["name"]: client for client in recording["clients"]}
+        full = recording["recorded_until"]
+        self.until = recording["duration"] if full is None else full  # later, nothing is known of the server
         self.accepted, self.calls_for = {}, collections.defaultdict(list)
         for call in self.calls:
             self.calls_for[call["on"]].append(call)
@@ -411,6 +417,8 @@ class Waiting:
                 segment = self.segment_at(task, time)
                 if segment and segment["state"] == "blocked" and segment["call"]["function"] != "accept":
                     return self.because(client, task, segment, "is in the backlog: ")
+            if accepted is None and time > self.until:
+                return "the server", f"Client {client} waits for the server, whose calls are not recorded any more."
             return "the server", f"Client {client} is in the backlog: the server has not accepted it yet."
         last = self.owner(client, time)
         if last is None:
@@ -422,7 +430,7 @@ class Waiting:
         if segment and segment["state"] == "blocked" and segment["for"] != f"client {client}":
             return self.because(client, task, segment, "waits: ", last, time)
         name = with_article(self.tasks[task]["name"])
-        if segment and segment["state"] == "repeats":
+        if segment and segment["state"] == "repeats" and not segment["progress"]:
             return name, f"Client {client} waits: {name} repeats {segment['names']}."
         if segment and segment["state"] == "unrecorded":
             return "the server", f"Client {client} waits for the server, whose calls are not recorded any more."
@@ -492,7 +500,7 @@ def client_lane(recording, client, waiting):
                                      "for": whom, "line": None})
 
     def add_idle(b, e):
-        middle = min(max(accepted if accepted is not None else e, b), e)
+        middle = min(max(accepted if accepted is not None else waiting.until, b), e)
         add("backlog", b, middle, "in the backlog", f"Client {client['name']} is connected, and not accepted yet.")
         add("idle", middle, e, "", f"Client {client['name']} is connected; the server owes it nothing.")
 
@@ -528,8 +536,9 @@ def selected(lanes):
     """The first ones, and those that wait longest; and how many are left out."""
     if len(lanes) <= MAX_LANES:
         return lanes, 0
-    longest = sorted(range(len(lanes)), key=lambda i: -wait_of(lanes[i]))[:MAX_LANES // 4]
-    kept = sorted(set(range(MAX_LANES - len(longest))) | set(longest))
+    first = MAX_LANES - MAX_LANES // 4
+    longest = sorted(range(first, len(lanes)), key=lambda i: -wait_of(lanes[i]))[:MAX_LANES // 4]
+    kept = sorted([*range(first), *longest])
     return [lanes[i] for i in kept], len(lanes) - len(kept)
 
 
