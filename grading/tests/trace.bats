@@ -183,6 +183,94 @@ END
     has "milliseconds"
 }
 
+@test "labs 7 and 8: for which backend a search waits, and what a suspended coroutine is in" {
+    run "$GRADING/trace" --reference --check backend_hangs 8
+    [ "$status" -eq 0 ]
+    has "Client A waits for the user backend, which the server has asked for it."
+    has "waits for user backend"
+    has "recv: user backend━"
+    [[ "$output" != *"close:"* && "$output" != *"free worker"* ]]
+    "$GRADING/trace" --reference --output out 7 >/dev/null
+    PYTHONPATH=$GRADING/timeline python3 - out/trace.json <<'END'
+import json, sys
+import lanes
+recording = json.load(open(sys.argv[1]))
+recording["requests"] = []  # as if the backends had read nothing: the server's calls say it too
+client = next(lane for lane in lanes.all_lanes(recording)[0] if lane["name"] == "client E")
+whom = {s["for"] for s in client["segments"] if s["state"] == "waits"}
+assert whom >= {"the user backend", "the query backend", "the stock backend"}, whom
+END
+}
+
+@test "what a coroutine waits for when it closes its descriptor next" {
+    PYTHONPATH=$GRADING/timeline python3 - <<'END'
+from lanes import describe, waited_for
+def call(function, on, result=1, error=None, size=None):
+    return {"function": function, "on": on, "result": result, "error": error, "size": size, "lines": []}
+user, b = "the user backend", "client B"
+for last, following, expected in (
+        (call("send", user, 9, size=9), call("close", user), "recv: the user backend"),
+        (call("send", user, 9, size=9), call("send", b), "recv: the user backend"),
+        (call("recv", user, -1, "EAGAIN"), call("close", user), "recv: the user backend"),
+        (call("connect", user, -1, "EINPROGRESS"), call("close", user), "connect: the user backend"),
+        (call("recv", b, -1, "EAGAIN"), call("close", b), "recv: client B"),
+        (call("send", b, 9, size=9), call("close", b), "recv: client B"),
+        (call("send", b, 4, size=9), call("close", b), "send: client B"),
+        (call("send", b, 9, size=9), None, "recv: client B"),
+        (call("close", user), call("send", b), "send: client B"),
+        (None, call("close", b), "recv: client B")):
+    assert describe(waited_for(last, following, b)) == expected, (last, following, expected)
+END
+}
+
+@test "a server that spins until the recording is full: it says what is repeated, and stays small" {
+    sed 's|^            client->broken = errno != EAGAIN;|&\n            static int i;\n            while (i++ < 100000)\n                send(client->fd, "", 0, MSG_NOSIGNAL);|' \
+        "$ROOT/lab05-epoll/solution.c" >s.c
+    run "$GRADING/trace" --file s.c --check slow_reader --output out 5
+    [ "$status" -eq 0 ]
+    has "slow_reader passed." # the memory of the recording is not the server's
+    has "╎the recording is full"
+    has "The main thread spins: send on client"
+    has "The recording is full: 65,536 calls in"
+    jq -e '[.calls[] | .times // 0] | max > 60000' out/trace.json
+    [ "$(cat out/* | wc -c)" -lt 4000000 ]
+}
+
+@test "a loop that makes the same call again and again is one thing" {
+    serve s.c 'for (int i = 0; i < 3000; i++) usleep(50);'
+    run "$GRADING/trace" --file s.c --output out 1
+    [ "$status" -eq 0 ]
+    has "× 3,000 █"
+    has "The main thread spins: usleep (line "
+    jq -e '[.calls[] | select(.function == "usleep")] | length > 0 and any(.[]; .times == 3000)' out/trace.json
+}
+
+@test "a client whose bytes lie unread" {
+    patch -s -o s.c "$ROOT/lab05-epoll/solution.c" <"$GRADING/mutants/lab05-epoll/edge-without-draining.patch"
+    run "$GRADING/trace" --file s.c --check big_message 5
+    [ "$status" -eq 0 ]
+    has "bytes of it lie unread in the socket, and the main thread is in epoll_wait (line "
+    has "waiting for a new event."
+}
+
+@test "the legend has the signs that occur, in three lines" {
+    PYTHONPATH=$GRADING/timeline python3 - <<'END'
+import draw_terminal
+every = draw_terminal.legend({(kind, sign) for kind in ("client", "task") for sign in "├┄─><░┐┤xA┝━┌█·╎"})
+assert len(every.strip().split("\n")) == 3 and all(len(line) <= 80 for line in every.split("\n")), every
+assert "┐" not in draw_terminal.legend({("client", "├")})
+END
+    run "$GRADING/trace" --reference 3
+    [ "$status" -eq 0 ]
+    local sign
+    for sign in ├ ─ ┄ ░ ┐ ┤ ┝ ━ ┌ █ · ╎; do # some occur only if the machine is busy
+        grep -qF $sign <<<"${output%%seconds*}" || continue
+        grep -qF $sign <<<"${output##*seconds}" || { echo "no $sign in the legend: $output" && false; }
+    done
+    # A client connects with one sign, and a thread enters a call with a different one.
+    [ -z "$(grep -E '^(main thread|thread)' <<<"$output" | grep -F ├)" ]
+}
+
 @test "a check whose server runs under a tool is not drawn, and says so" {
     run "$GRADING/trace" --reference --check no_data_race 3
     [ "$status" -eq 3 ]

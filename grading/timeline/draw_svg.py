@@ -14,6 +14,7 @@ STYLE = """
 text { font: 12px ui-sans-serif, system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif; fill: var(--ink); }
 text.title { font-size: 15px; font-weight: 600; }
 text.name { font-weight: 500; }
+text.inverse { fill: var(--page); }
 text.small { fill: var(--dim); }
 text.wait { fill: var(--wait-ink); font-weight: 600; }
 text.busy { fill: var(--busy-ink); }
@@ -135,8 +136,10 @@ class Strip:
             self.parts.append(f"<g>{title}")
             height = self.height - 8
             dash = " suspended" if s["state"] == "waits" else ""
-            if s["state"] == "runs":
+            if s["state"] in ("runs", "repeats"):
                 self.rect(b, e, y, height, "runs")
+            elif s["state"] == "unrecorded":
+                self.parts.append(f'<path class="edge" stroke-dasharray="2 2" d="M{b} {y - height / 2:.1f}v{height:.1f}"/>')
             elif s["for"]:
                 self.rect(b, e, y, height, dash.strip(), f'fill="{color(s["for"])}" fill-opacity="0.22" '
                                                          f'stroke="{color(s["for"])}"')
@@ -146,8 +149,10 @@ class Strip:
             whom = short(s["for"])
             texts = [s["label"].replace(": the ", ": "), whom]
             texts += [whom.split(" ")[0]] if whom.endswith(" backend") else [function]
-            self.label(b, e, y, texts,
-                       "" if s["for"] else "small", [self.x(m["time"]) for m in lane["marks"]])
+            if s["state"] == "repeats":
+                texts = [texts[0], f"× {s['times']:,}"]
+            self.label(b, e, y, texts + ["the recording is full"] * (s["state"] == "unrecorded"),
+                       "inverse" if s["state"] == "repeats" else "" if s["for"] else "small", [self.x(m["time"]) for m in lane["marks"]])
             self.parts.append("</g>")
         drawn = None
         for m in lane["marks"]:

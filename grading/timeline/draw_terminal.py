@@ -12,14 +12,21 @@ class Row:
 
     def __init__(self, width):
         self.cells = [(" ", None)] * width
+        self.signs = [None] * width  # those of the legend; None: a label, or nothing
 
     def fill(self, first, last, character, style=None):
         for i in range(max(0, first), min(last, len(self.cells))):
             self.cells[i] = (character, style)
+            self.signs[i] = character
+
+    def mark(self, position, character, style):
+        self.cells[position] = (character, style)
+        self.signs[position] = "A" if character.isupper() else character
 
     def write(self, first, text, style=None):
         for i, character in enumerate(text):
             self.cells[first + i] = (character, style)
+            self.signs[first + i] = None
 
     def text(self, use_color):
         if not use_color:
@@ -73,8 +80,19 @@ def draw_task(row, segment, b, e, marks):
     if segment["state"] == "runs":
         row.fill(b, e, "█", BOLD)
         return
+    if segment["state"] == "repeats":
+        row.fill(b, e, "█", BOLD + (color_of(whom) or ""))
+        write_label(row, b + 1, e - 1, marks, (f" {segment['label'].replace(': the ', ': ')} ",
+                                               f" × {segment['times']:,} ", "×"), BOLD)
+        return
+    if segment["state"] == "unrecorded":
+        row.fill(b, e, " ")
+        b += b in marks and b + 1 < e
+        row.mark(b, "╎", DIM)
+        write_label(row, b + 1, e, marks, (segment["label"], "the recording is full", "full", "?"), DIM)
+        return
     row.fill(b, e, "━" if whom else "─", color_of(whom) or (None if whom else DIM))
-    row.cells[b] = ("┝" if whom else "├", row.cells[b][1])
+    row.mark(b, "┝" if whom else "┌", row.cells[b][1])
     function = segment["label"].split(":")[0]
     texts = (segment["label"].replace(": the ", ": "), *([short(whom).split(" ")[0]] if whom and "backend" in whom else []),
              function)
@@ -84,7 +102,7 @@ def draw_task(row, segment, b, e, marks):
 def draw_lane(lane, width, column):
     row = Row(width)
     marks = {min(column(m["time"]), width - 1): found for m in lane["marks"] if (found := mark_of(lane, m))}
-    row.fill(column(lane["begin"]), column(lane["end"]), "·", DIM)
+    row.fill(column(lane["begin"]), column(lane["end"]), "─" if lane["kind"] == "client" else "·", DIM)
     for segment in lane["segments"]:
         b, e = column(segment["begin"]), column(segment["end"])
         if e > b and lane["kind"] == "client":
@@ -92,7 +110,7 @@ def draw_lane(lane, width, column):
         elif e > b:
             draw_task(row, segment, b, e, marks)
     for position, cell in marks.items():
-        row.cells[position] = cell
+        row.mark(position, *cell)
     return row
 
 
@@ -116,14 +134,14 @@ def axis(duration, width, column):
 
 
 def draw(recording, lanes, columns, use_color):
-    """The picture, as text that ends with a newline."""
+    """The picture, as text that ends with a newline, and its signs: pairs of a lane's kind and a character."""
     width = columns - NAME_WIDTH - 1
     duration = recording["duration"]
 
     def column(time):
         return min(width, max(0, round(time / duration * width)))
 
-    rows, kind = [], None
+    rows, kind, signs = [], None, set()
     for lane in lanes:
         if lane["kind"] != kind and kind is not None:
             rows.append("")
@@ -131,17 +149,35 @@ def draw(recording, lanes, columns, use_color):
         name = lane["name"][:NAME_WIDTH].ljust(NAME_WIDTH)
         if use_color and kind == "client":
             name = (color_of(lane["name"]) or "") + name + RESET
-        rows.append(f"{name} {draw_lane(lane, width, column).text(use_color)}".rstrip())
+        row = draw_lane(lane, width, column)
+        signs |= {(kind, sign) for sign in row.signs if sign}
+        rows.append(f"{name} {row.text(use_color)}".rstrip())
     unit = "seconds" if time_step(duration)[1] == 1 else "milliseconds"
     rows.append(unit.ljust(NAME_WIDTH) + " " + axis(duration, width, column).text(use_color))
-    return "\n".join(rows) + "\n"
+    return "\n".join(rows) + "\n", signs
 
 
-def legend():
-    lines = [("├", "connects"), (">", "sends"), ("<", "is answered"), ("┤", "closes"), ("x", "resets"),
-             ("░", "waits")]
-    text = "clients: " + "  ".join(f"{mark} {what}" for mark, what in lines)
-    return text + "\nserver:  A  a call for client A    ├ ┝ a call that does not return at once\n"
+CLIENT_SIGNS = [("├", "connects"), ("┄", "in the backlog"), ("─", "connected"), (">", "sends"), ("░", "waits"),
+                ("<", "is answered"), ("┐", "half-closes"), ("┤", "closes"), ("x", "resets")]
+SERVER_SIGNS = [("A", "calls for A"), ("┝━", "in a call for A"), ("┌─", "in another call"), ("█·", "runs"),
+                ("╎", "full")]
+
+
+def legend(signs):
+    """Those of the signs that occur. Three lines at most: those of the server fit in one."""
+    lines = []
+    for heading, rows, is_client in ("clients: ", CLIENT_SIGNS, True), ("server:  ", SERVER_SIGNS, False):
+        seen = {sign for kind, sign in signs if (kind == "client") == is_client}
+        line = heading
+        for characters, words in rows:
+            found = [c for c in characters if c in seen]
+            item = f"{' '.join(found) if characters == '█·' else characters} {words}"
+            if found and len(line) + len(item) > 80:
+                lines.append(line.rstrip())
+                line = " " * len(heading)
+            line += item + "  " if found else ""
+        lines.append(line.rstrip())
+    return "\n".join(lines) + "\n"
 
 
 def longest_waits(lanes, count=3):

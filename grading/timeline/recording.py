@@ -1,6 +1,7 @@
 """Turns what record_calls.so has written, and what the scenario has seen, into one recording (README.md has its
 format): descriptors become clients, return addresses become lines of the source."""
 import ctypes
+import json
 import pathlib
 import re
 import subprocess
@@ -79,8 +80,6 @@ class Descriptors:
             table[call.ready[0]] = table[call.ready[1]] = "a pipe"
         elif function == "dup" and call.fd in table:
             table[result] = table[call.fd]
-        elif function == "close":
-            table.pop(call.fd, None)
         elif function == "epoll_ctl" and call.size != EPOLL_CTL_DEL:
             self.epoll_data[(call.pid, call.data)] = call.fd
 
@@ -107,6 +106,50 @@ def resolve_lines(program, source, addresses):
                 result[current].append([function, int(number)])
             function = None
     return result
+
+
+# ---- calls that repeat -----------------------------------------------------------------------------------------
+
+MAX_CYCLE = 6        # a loop of so many calls
+MIN_TIMES = 16       # repeated so often at least
+MOMENTS = 1000       # what lasts less than this part of the whole cannot be seen in a picture
+
+
+def merge_repeated(calls, duration):
+    """A server that spins makes the same calls again and again: each of these once, with `times`, if no picture could
+    show them separately. Keeps the order in which the calls began."""
+    by_task, result = {}, []
+    for call in calls:
+        by_task.setdefault(call["task"], []).append(call)
+    for own in by_task.values():
+        numbers = {}  # a small number for each kind of call: they are compared often
+        kinds = [numbers.setdefault(json.dumps([v for k, v in call.items() if k not in ("begin", "end")]), len(numbers))
+                 if call["end"] is not None else -1 for call in own]
+        i = 0
+        while i < len(own):
+            size, times = cycle_at(kinds, i)
+            stop = i + size * times
+            last = own[stop - 1]["end"]
+            if times >= MIN_TIMES and last - own[i]["begin"] < times * duration / MOMENTS:
+                result += [call | {"end": own[stop - size + k]["end"], "times": times}
+                           for k, call in enumerate(own[i:i + size])]
+                i = stop
+            else:
+                result.append(own[i])
+                i += 1
+    return sorted(result, key=lambda call: call["begin"])
+
+
+def cycle_at(kinds, i):
+    """How long the cycle is that begins here, and how often it is run through."""
+    for size in range(1, MAX_CYCLE + 1):
+        end = i + size
+        while end < len(kinds) and kinds[end] == kinds[end - size] != -1:
+            end += 1
+        times = (end - i) // size
+        if times >= MIN_TIMES:
+            return size, times
+    return 1, 1
 
 
 # ---- tasks -------------------------------------------------------------------------------------------------------
@@ -161,6 +204,8 @@ def assemble(lab, scenario, path, program, source, title):
             if call.function == b"fork" and call.end and call.result > 0:
                 descriptors.fork(call.pid, call.result)  # at once: the parent may close its copy before the child runs
             on[i] = descriptors.name(call.pid, call.fd) if call.fd >= 0 else None
+            if call.function == b"close":  # a different thread may get the same number before it returns
+                descriptors.table(call.pid).pop(call.fd, None)
             if call.function == b"connect":
                 on[i] = names.get(call.port, f"port {call.port}")
         else:
@@ -173,17 +218,20 @@ def assemble(lab, scenario, path, program, source, title):
             "begin": seconds(call.begin), "end": seconds(call.end) if call.end else None,
             "descriptor": call.fd if call.fd >= 0 else None, "on": on[i],
             "accepted": names.get(call.port) if call.function == b"accept" and call.result >= 0 else None,
+            "size": call.size if call.function.startswith((b"send", b"write")) else None,
             "result": call.result if call.end else None, "error": error_name(call.error),
             "ready": [name for name in ready[i] if name], "lines": where})
+    duration = round(max(scenario.stop_time, 0.001), 6)
+    unrecorded = max(0, header.begun - MAX_CALLS) if header else 0
     return {
         "version": 1, "lab": lab, "server": str(source), "title": title,
-        "duration": round(max(scenario.stop_time, 0.001), 6), "outcome": scenario.outcome,
-        "unrecorded_calls": max(0, header.begun - MAX_CALLS) if header else 0,
+        "duration": duration, "outcome": scenario.outcome,
+        "recorded_until": seconds(calls[-1].begin) if unrecorded else None, "unrecorded_calls": unrecorded,
         "clients": [{"name": c.name, "events": round_times(c.events)} for c in scenario.clients.values()],
         "requests": round_times(scenario.requests),
         "tasks": [{"name": t["name"], "pid": t["pid"], "tid": t["tid"], "begin": seconds(t["begin"]),
                    "end": seconds(t["end"])} for t in tasks.values()],
-        "calls": described,
+        "calls": merge_repeated(described, duration),
         "source": pathlib.Path(source).read_text(errors="replace").splitlines()}
 
 

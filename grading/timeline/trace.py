@@ -70,25 +70,46 @@ def draw(recording, options):
     use_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     columns = options.columns or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 80)
     print(recording["title"])
-    print(draw_terminal.draw(recording, lanes, max(60, columns), use_color))
-    print(draw_terminal.legend())
+    picture, signs = draw_terminal.draw(recording, lanes, max(60, columns), use_color)
+    print(picture)
+    print(draw_terminal.legend(signs))
     for sentence in draw_terminal.longest_waits(lanes):
         print(textwrap.fill(sentence, 80, subsequent_indent="        "))
-    more = f"Only the first {recordings.MAX_CALLS} calls were recorded; {recording['unrecorded_calls']} came later."
-    for sentence in (left_out, recording["outcome"], more if recording["unrecorded_calls"] else ""):
+    for sentence in (left_out, recording["outcome"], *lane_model.repeated_most(recording)):
         if sentence:
             print(textwrap.fill(sentence, 80, break_long_words=False))
     if options.output:
         write_files(recording, lanes, pathlib.Path(options.output))
 
 
+MAX_WRITTEN = 10000  # calls: the files of a check with ten thousand clients would have 60 MB
+
+
+def without_the_rest(recording, lanes):
+    """The recording as it is written: if there are too many calls, those of the drawn clients, and the first ones."""
+    calls = recording["calls"]
+    if len(calls) <= MAX_WRITTEN:
+        return recording | {"calls_left_out": 0}
+    drawn = {lane["name"] for lane in lanes if lane["kind"] == "client"}
+    calls = [call for call in calls
+             if all(not (name or "").startswith("client ") or name in drawn for name in (call["on"], call["accepted"]))]
+    calls = [call | {"ready": [name for name in call["ready"] if not name.startswith("client ") or name in drawn]}
+             for call in calls[:MAX_WRITTEN]]
+    return recording | {"calls": calls, "calls_left_out": len(recording["calls"]) - len(calls),
+                        "clients": [c for c in recording["clients"] if f"client {c['name']}" in drawn]}
+
+
 def write_files(recording, lanes, directory):
     title, text = recording["title"], description(recording, lanes)
+    notes = lane_model.repeated_most(recording)
+    recording = without_the_rest(recording, lanes)
+    if recording["calls_left_out"]:
+        notes.append(f"{recording['calls_left_out']:,} calls are not among the steps here.")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "trace.json").write_text(json.dumps(recording, ensure_ascii=False) + "\n")
         (directory / "trace.svg").write_text(draw_svg.draw(recording, lanes, title, text))
-        (directory / "trace.html").write_text(draw_page.draw(recording, lanes, title, text))
+        (directory / "trace.html").write_text(draw_page.draw(recording, lanes, title, text, notes))
         (directory / "trace.perfetto.json").write_text(draw_perfetto.draw(recording, lanes))
     except OSError as error:
         raise MachineFailed(f"cannot write to {directory}: {error.strerror}") from error

@@ -4,10 +4,11 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static FILE *events;
-static const char *directory;
+static char *directory; /* without symbolic links, as the kernel names the files in it */
 static int servers;
 
 static void write_event(json_t *event)
@@ -24,7 +25,8 @@ static void write_event(json_t *event)
 void begin_timeline(const char *check)
 {
     char path[4096];
-    directory = getenv("GRADE_TIMELINE");
+    const char *name = getenv("GRADE_TIMELINE");
+    directory = name == NULL ? NULL : realpath(name, NULL);
     if (directory == NULL)
         return;
     snprintf(path, sizeof path, "%s/events.%d", directory, getpid());
@@ -52,6 +54,19 @@ const char *next_timeline_file(void)
 const char *timeline_library(void)
 {
     return getenv("GRADE_TIMELINE_LIBRARY");
+}
+
+bool is_recording(void)
+{
+    return events != NULL;
+}
+
+bool is_timeline_file(const char *path)
+{
+    static const char calls[] = "/calls.";
+    size_t size = strlen(directory);
+    return strncmp(path, directory, size) == 0 &&
+           strncmp(path + size, calls, sizeof calls - 1) == 0;
 }
 
 static void note(const char *kind, const char *name, int port, const char *what, const void *data,

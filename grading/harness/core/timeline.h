@@ -3,6 +3,7 @@
 #ifndef CORE_TIMELINE_H
 #define CORE_TIMELINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* In the process that runs the check, or a part of it. */
@@ -15,6 +16,10 @@ void end_timeline(void);
  * library that records them; or NULL. The texts stay valid. */
 const char *next_timeline_file(void);
 const char *timeline_library(void);
+
+/* Whether the calls of servers are recorded, and whether this mapped file is such a recording. */
+bool is_recording(void);
+bool is_timeline_file(const char *path);
 
 /* "connects", "sends", "receives" ..., at this moment; data may be NULL. */
 void note_client(const char *name, int port, const char *what, const void *data, size_t size);

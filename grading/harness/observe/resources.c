@@ -1,5 +1,6 @@
 #include "observe/resources.h"
 #include "core/procfs.h"
+#include "core/timeline.h"
 #include "observe/process_memory.h"
 #include "observe/tasks.h"
 
@@ -64,6 +65,25 @@ static uint64_t read_kilobytes(const char *format, pid_t pid, const char *words)
     return found == NULL ? 0 : strtoul(found + strlen(words), NULL, 10) * 1024;
 }
 
+/* The recording of its calls that is mapped into a server is not the server's memory. */
+static uint64_t memory_of_recorder(pid_t pid)
+{
+    char line[4096 + 100], path[4096];
+    unsigned long kilobytes, sum = 0;
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/smaps", (int)pid);
+    FILE *file = is_recording() ? fopen(path, "re") : NULL;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%*x-%*x %*s %*s %*s %*s %4095s", path) == 1)
+            found = is_timeline_file(path);
+        else if (found && sscanf(line, "Pss: %lu", &kilobytes) == 1)
+            sum += kilobytes;
+    }
+    if (file != NULL)
+        fclose(file);
+    return (uint64_t)sum * 1024;
+}
+
 uint64_t read_memory(pid_t root)
 {
     static pid_t pids[MAX_PROCESSES_READ];
@@ -71,7 +91,7 @@ uint64_t read_memory(pid_t root)
     int n = read_processes(root, pids, MAX_PROCESSES_READ);
     for (int i = 0; i < n; i++)
         sum += read_kilobytes("/proc/%d/smaps_rollup", pids[i], "\nPss:") +
-               read_kilobytes("/proc/%d/status", pids[i], "\nVmPTE:");
+               read_kilobytes("/proc/%d/status", pids[i], "\nVmPTE:") - memory_of_recorder(pids[i]);
     return sum;
 }
 
