@@ -186,7 +186,7 @@ END
 @test "labs 7 and 8: for which backend a search waits, and what a suspended coroutine is in" {
     run "$GRADING/trace" --reference --check backend_hangs 8
     [ "$status" -eq 0 ]
-    has "Client A waits for the user backend, which the server has asked for it."
+    has "waits for the user backend, which the server has asked for it."
     has "waits for user backend"
     has "recv: user backend━"
     [[ "$output" != *"close:"* && "$output" != *"free worker"* ]]
