@@ -1,6 +1,8 @@
 # Tests grading/bench/bench and grading/chart: messages, exit statuses and files, not what they measure.
 # shellcheck shell=bats
 
+load invalid-arguments
+
 setup() {
     BENCH=$BATS_TEST_DIRNAME/../bench/bench
     CHART=$BATS_TEST_DIRNAME/../chart
@@ -29,13 +31,7 @@ nothing_left() {
 }
 
 @test "invalid arguments: a message and exit status 2" {
-    while IFS='|' read -r arguments words; do
-        read -ra list <<<"$arguments"
-        run "$BENCH" "${list[@]}"
-        [ "$status" -eq 2 ]
-        has "$words"
-        has "--help"
-    done <<'END'
+    refuses "$BENCH" "--help" <<'END'
 --fast|unknown option --fast
 lab99|'lab99' is not a server, a lab or a file
 libfoo|'libfoo' is not a server, a lab or a file
@@ -223,13 +219,7 @@ END
 }
 
 @test "chart: invalid arguments: a message and exit status 2" {
-    while IFS='|' read -r arguments words; do
-        read -ra list <<<"$arguments"
-        run "$CHART" "${list[@]}"
-        [ "$status" -eq 2 ]
-        has "$words"
-        has "grading/chart --help"
-    done <<'END'
+    refuses "$CHART" "grading/chart --help" <<'END'
 --fast|unrecognized arguments: --fast
 lab99|'lab99' is not a lab, nor one of bare, libev, libuv, libevent, go
 --connections 0|--connections: invalid

@@ -2,6 +2,8 @@
 # labs in which one thread serves several: the others need as many processes, or do the same per echo as with one.
 # shellcheck shell=bats
 
+load invalid-arguments
+
 setup_file() {
     COUNT=$BATS_TEST_DIRNAME/../bench/count-costs
     TABLE=$BATS_TEST_DIRNAME/../bench/costs.md
@@ -109,13 +111,7 @@ differs() {
 }
 
 @test "invalid arguments: a message and exit status 2" {
-    while IFS='|' read -r arguments words; do
-        read -ra list <<<"$arguments"
-        run "$COUNT" "${list[@]}"
-        [ "$status" -eq 2 ]
-        has "$words"
-        has "--help"
-    done <<'END'
+    refuses "$COUNT" "--help" <<'END'
 --fast|unknown option --fast
 lab99|'lab99' is not a server or a lab
 bare bare|two servers are named bare
