@@ -187,7 +187,7 @@ CHECK(small_stacks, 4, "needs little memory for an idle client, and guards each 
     free(text);
     wait_asleep(s);
     uint64_t more = memory_of(s) - before;
-    evidence("%.1f KiB of memory for each of %d idle clients", (double)more / 1024 / CLIENTS,
+    evidence("about %.0f KiB of memory for each of %d idle clients", (double)more / 1024 / CLIENTS,
              CLIENTS);
     if (more > (uint64_t)CLIENTS * MAX_KIB * 1024)
         fail_check(s, "at most 24 KiB of memory for an idle client, however much it sent",
