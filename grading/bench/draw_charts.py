@@ -132,6 +132,8 @@ def latency_sentence(rows, series):
         text += f": from {first:,} requests a second on, {', '.join(names)}"
         others = sorted({row["server"] for row in rows if row["load"] == "rate"} - set(late))
         text += f"; never {', '.join(others)}" if others else "; in the end, all of them"
+    elif any(row["load"] == "rate" for row in rows):
+        text += ", but at these rates none was"
     return text + "."
 
 
