@@ -141,10 +141,8 @@ CHECK(threads_end, 7, "ends a client's thread when the client leaves, and frees 
         hang_up(clients[i]);
     expect_threads(s, threads, "all clients have left");
     /* A stack that is kept has two mappings; allocators keep a few of their own. */
-    int kept = count_mappings(s) - mappings;
-    if (kept > CLIENTS)
-        fail_check(s, "stacks freed when their threads have ended",
-                   "%d more memory mappings than after the first clients", kept);
+    expect_mappings(s, mappings, "after the first clients", CLIENTS,
+                    "stacks freed when their threads have ended");
     s = end_before_create_returns();
     struct ending e = stop_server(s, SIGTERM);
     if (e.by_signal || e.code != 0)

@@ -165,3 +165,15 @@ as_ordinary_user() {
     has_error search "this machine is too slow: the user backend read a request"
     [[ "$output" == *"The machine was too busy, so there is no score. Grade again when it is less so."* ]]
 }
+
+@test "the same, but once only: the check is run again, alone, and passes" {
+    sed -e "/^static void send_request/,/^}/s|^    ssize_t n = send|    if (access(\"$BATS_TEST_TMPDIR/stalled\", F_OK) == -1)\n        kill(getppid(), SIGSTOP);\n&|" \
+        -e "/^static void finish_search/,/^}/s|^    struct client \*client|    if (open(\"$BATS_TEST_TMPDIR/stalled\", O_CREAT, 0600) != -1)\n        kill(getppid(), SIGCONT);\n&|" \
+        "$ROOT/lab07-callbacks/solution.c" >stalls.c
+    [ "$(grep -c 'kill(getppid' stalls.c)" -eq 2 ]
+    run "$GRADING/grade" --json grade.json --check search --check in_order --file stalls.c lab07
+    [ "$status" -eq 0 ]
+    [ -e stalled ]
+    [[ "$output" != *ERROR* ]]
+    jq -e '.[0].checks | map(select(.status == "passed")) | length == 2' grade.json
+}

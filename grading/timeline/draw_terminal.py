@@ -188,5 +188,5 @@ def longest_waits(lanes, count=3):
     for seconds, sentence in sorted(waits, key=lambda w: -w[0]):
         if seconds >= SHORTEST and sentence not in seen and len(result) < count:
             seen.add(sentence)
-            result.append(f"{seconds:.2f} s: {sentence}")
+            result.append(f"For {seconds:.2f} s, {sentence[:1].lower()}{sentence[1:]}")
     return result

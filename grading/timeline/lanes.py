@@ -279,6 +279,18 @@ def waited_for(last, following, serves):
 
 # ---- clients ---------------------------------------------------------------------------------------------------
 
+def searches_in(client):
+    """When it has sent what searches: (time, the words so far)."""
+    line = ""
+    for event in client["events"]:
+        if event["what"] == "sends":
+            lines = (line + event["text"]).split("\n")
+            line = lines[-1]
+            for text in lines:
+                if text.startswith("search "):
+                    yield event["time"], text.removeprefix("search ")
+
+
 class Waiting:
     """Why a client waits: what the server was doing meanwhile."""
 
@@ -295,15 +307,31 @@ class Waiting:
                 self.accepted.setdefault(call["accepted"], call["end"])
         self.acceptors = {call["task"] for call in self.calls if call["function"] == "accept"}
         self.callers = {call["task"] for call in self.calls if call["on"] in BACKENDS}
-        self.connections = list(self.find_connections())
+        # A check may have a thousand clients with three requests each, so what concerns one is looked up by its name.
+        self.connections = collections.defaultdict(list)
+        for connection in self.find_connections():
+            self.connections[connection[0]].append(connection)
+        self.searches = {name: list(searches_in(client)) for name, client in self.clients.items()}
+        self.searchers = collections.defaultdict(dict)  # by the words: the clients, in their order
+        for name, searches in self.searches.items():
+            for _, words in searches:
+                self.searchers[words][name] = None
+        self.requests = collections.defaultdict(list)  # by the words of the searches that they can belong to
+        for request in recording["requests"]:
+            text = request["request"] + " "
+            for size in (i for i, character in enumerate(text) if character == " "):
+                if text[:size] in self.searchers:
+                    self.requests[text[:size]].append(request)
 
-    def breakpoints(self, begin, end):
+    def breakpoints(self, client, begin, end):
         times = {begin, end}
         for lane in self.tasks:
             times |= {t for s in lane["segments"] for t in (s["begin"], s["end"]) if begin < t < end}
-        for request in self.recording["requests"]:
-            times |= {t for t in (request["begin"], request["end"]) if t is not None and begin < t < end}
-        times |= {t for connection in self.connections for t in connection[2:] if begin < t < end}
+        for words in {words for _, words in self.searches[client]}:
+            times |= {t for request in self.requests.get(words, ()) for t in (request["begin"], request["end"])
+                      if t is not None and begin < t < end}
+        times |= {t for connection in self.connections.get(f"client {client}", ()) for t in connection[2:]
+                  if begin < t < end}
         return sorted(times)
 
     def segment_at(self, task, time):
@@ -346,14 +374,13 @@ class Waiting:
 
     def search_of(self, client, time):
         """The words of the last search that it has sent; None if there is none."""
-        text = "".join(e["text"] for e in self.clients[client]["events"] if e["what"] == "sends" and e["time"] <= time)
-        searches = [line for line in text.split("\n") if line.startswith("search ")]
-        return searches[-1].removeprefix("search ") if searches else None
+        sent = [words for when, words in self.searches[client] if when <= time]
+        return sent[-1] if sent else None
 
     def backend_at(self, client, time):
         """The backend for whose answer it waits, if the recording says so."""
-        for name, backend, begin, end in self.connections:
-            if name == f"client {client}" and begin <= time < end:
+        for _, backend, begin, end in self.connections.get(f"client {client}", ()):
+            if begin <= time < end:
                 return backend
         asked = self.backends_asked(client, time)
         if len(set(asked)) > 1:
@@ -363,15 +390,14 @@ class Waiting:
     def backends_asked(self, client, time):
         """Those that have been asked for the words of its search, if it cannot be an earlier client's search."""
         words = self.search_of(client, time)
-        if words is None:
+        asked = [f"the {r['backend']} backend" for r in self.requests.get(words, ())
+                 if r["begin"] <= time < (r["end"] or self.recording["duration"])]
+        if not asked:
             return []
-        asked = [f"the {r['backend']} backend" for r in self.recording["requests"]
-                 if (r["request"] + " ").startswith(words + " ")
-                 and r["begin"] <= time < (r["end"] or self.recording["duration"])]
-        since = {c["name"]: self.waits_since(c, time) for c in self.recording["clients"]} if asked else {}
-        earlier = sum(begin is not None and begin < (since[client] or 0) and self.search_of(name, time) == words
-                      for name, begin in since.items() if name != client)
-        return asked if earlier < len(asked) else []
+        own = self.waits_since(self.clients[client], time) or 0
+        others = [name for name in self.searchers[words] if name != client and self.search_of(name, time) == words]
+        since = [self.waits_since(self.clients[name], time) for name in others]
+        return asked if sum(begin is not None and begin < own for begin in since) < len(asked) else []
 
     def waits_since(self, client, time):
         """When it has sent what is not answered yet; None if it has not."""
@@ -448,7 +474,7 @@ class Waiting:
     def reasons(self, client, begin, end):
         """(begin, end, whom, sentence), without pieces that are too short to be seen."""
         pieces = []
-        points = self.breakpoints(begin, end)
+        points = self.breakpoints(client, begin, end)
         for first, second in zip(points, points[1:]):
             whom, sentence = self.reason(client, (first + second) / 2)
             is_short = second - first < 5 * sliver(self.recording)

@@ -25,6 +25,7 @@ struct report {
     bool server_ended;
     bool can_be_traced; /* its last server did not run under a tool: grading/trace can draw it */
     int killed_by;      /* the signal that ended it, or 0 */
+    bool was_too_slow;  /* ERROR: the machine was; the check may succeed when it is less busy */
 };
 
 extern struct report *report; /* the current check's */
@@ -47,13 +48,15 @@ __attribute__((noreturn, format(printf, 3, 4))) void
 fail_check(struct server *s, const char *expected, const char *received, ...);
 /* Called by fail_check: adds evidence about this server. */
 extern void (*evidence_hook)(struct server *s);
-/* fail_check will call this function, which calls grader_error if it was not the server that
- * failed. Two at most. */
+/* fail_check will call this function, which calls machine_too_slow if it was not the server
+ * that failed. Two at most. */
 void add_excuse(void (*excuse)(void));
 /* Called when the body of a check has returned: it may fail the check after all. */
 extern void (*passed_hook)(void);
 
 /* The machine or the harness failed: the check has no score. */
 __attribute__((noreturn, format(printf, 1, 2))) void grader_error(const char *what, ...);
+/* The same, because this machine is too slow: the check is run once more, alone. */
+__attribute__((noreturn, format(printf, 1, 2))) void machine_too_slow(const char *what, ...);
 
 #endif

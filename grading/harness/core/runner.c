@@ -35,6 +35,7 @@ struct outcome {
     enum { WAITING, RUNNING, ENDED, DONE } state; /* ENDED: do those that it needs pass? */
     bool requested; /* its result is wanted; others may be needed by it */
     bool shown;
+    bool is_repeated;        /* the machine was too slow, so it is run once more, alone */
     const char *failed_need; /* it was skipped because this check did not pass, or failed as well */
     pid_t process;
     double seconds, cpu_seconds; /* the CPU time of the check, its servers and their descendants */
@@ -257,13 +258,18 @@ static bool may_start_early(int number)
     return true;
 }
 
+static bool runs_alone(int number)
+{
+    return check_at(number)->alone || outcomes[number].is_repeated;
+}
+
 enum urgency { LENGTHY, IN_ORDER, EARLY, ALONE };
 
 static bool can_start(int number, enum urgency urgency)
 {
     const struct check *check = check_at(number);
     if (!is_selected(number) || outcomes[number].state != WAITING ||
-        check->alone != (urgency == ALONE))
+        runs_alone(number) != (urgency == ALONE))
         return false;
     if (urgency == LENGTHY)
         return check->lengthy && may_start_early(number);
@@ -298,6 +304,11 @@ static int next_check(int running_now, bool early)
     return -1;
 }
 
+static bool may_be_repeated(int number)
+{
+    return outcomes[number].report.was_too_slow && !outcomes[number].is_repeated;
+}
+
 /* A line on the terminal, replaced each time; a failure stays as soon as it is known. */
 static void print_progress(const char *lab)
 {
@@ -306,7 +317,7 @@ static void print_progress(const char *lab)
         selected += is_selected(i);
         done += outcomes[i].state == DONE;
         if (outcomes[i].state != DONE || outcomes[i].shown ||
-            (status_of(i) != FAILED && status_of(i) != ERROR))
+            (status_of(i) != FAILED && status_of(i) != ERROR) || may_be_repeated(i))
             continue;
         outcomes[i].shown = true;
         fprintf(stderr, "\r\033[K%s  %s %s\n", lab, check_at(i)->name,
@@ -316,6 +327,29 @@ static void print_progress(const char *lab)
     for (int i = 0; i < count_checks(); i++)
         if (outcomes[i].state == RUNNING)
             fprintf(stderr, "  %s", check_at(i)->name);
+}
+
+static void forget(int number)
+{
+    outcomes[number].state = WAITING;
+    outcomes[number].failed_need = NULL;
+    memset(&outcomes[number].report, 0, sizeof outcomes[number].report);
+}
+
+/* No verdict is repeated: these checks have none, and the others, which kept the machine busy, have
+ * ended. Those that were skipped because of them have another chance as well. */
+static bool repeat_those_held_up(void)
+{
+    bool any = false;
+    for (int i = 0; i < count_checks(); i++)
+        if (outcomes[i].state == DONE && may_be_repeated(i)) {
+            forget(i);
+            outcomes[i].is_repeated = any = true;
+        }
+    for (int i = 0; any && i < count_checks(); i++)
+        if (outcomes[i].state == DONE && outcomes[i].failed_need != NULL)
+            forget(i);
+    return any;
 }
 
 /* Runs those that have not run yet; until one has failed, if so wanted. */
@@ -329,10 +363,12 @@ static void run_selected(const char *lab, bool show_progress, bool until_failure
                        (next = next_check(running_now, !until_failure)) >= 0;) {
             start(next);
             running_now = settle();
-            alone = check_at(next)->alone;
+            alone = runs_alone(next);
         }
         if (show_progress)
             print_progress(lab);
+        if (running_now == 0 && !over && repeat_those_held_up())
+            continue;
         if (running_now == 0)
             break;
         int ended = wait_for_any();

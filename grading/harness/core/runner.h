@@ -7,6 +7,9 @@
  * The parts of a check mostly wait: they run at the same time, each in a process of its own. What
  * the check reports is what it would if they ran one after another: the first that does not pass.
  *
+ * A check for which the machine was too slow has no verdict. It is run once more when the others
+ * have ended, alone.
+ *
  * A check is skipped when one that it needs did not pass. If only some checks are selected, those
  * that they need are run only after a failure, to say where to begin.
  */

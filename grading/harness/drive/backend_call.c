@@ -167,14 +167,14 @@ static void receive_line(struct call *c)
 void excuse_late_answer(const struct call *c)
 {
     if (c->complete && c->read - c->arrived > MAX_HELD_SECONDS)
-        grader_error("this machine is too slow: the %s backend read a request %.1f seconds after "
-                     "it had arrived, and a correct server gives up after one",
-                     c->backend, c->read - c->arrived);
+        machine_too_slow("the %s backend read a request %.1f seconds after "
+                         "it had arrived, and a correct server gives up after one",
+                         c->backend, c->read - c->arrived);
     double pending = (is_open(c) ? now() : c->closed) - c->began;
     if (c->mode == SLOW && c->next != 0 && pending > MAX_HELD_SECONDS)
-        grader_error("this machine is too slow: the %s backend did not answer for %.1f seconds, "
-                     "and a correct server gives up after one",
-                     c->backend, pending);
+        machine_too_slow("the %s backend did not answer for %.1f seconds, "
+                         "and a correct server gives up after one",
+                         c->backend, pending);
 }
 
 static void on_call(struct source *source, uint32_t events)
@@ -233,9 +233,9 @@ void check_held_time(const struct call *c)
                    "a call was held for %.1f seconds; the server had been asleep for %.1f of them, "
                    "while something was expected of it",
                    held, asleep);
-    grader_error("this machine is too slow: a call was held for %.1f seconds, and a correct "
-                 "server gives up after one",
-                 held);
+    machine_too_slow("a call was held for %.1f seconds, and a correct "
+                     "server gives up after one",
+                     held);
 }
 
 bool expired_unsent(const struct call *c, double since)

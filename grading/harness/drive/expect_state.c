@@ -151,7 +151,8 @@ void expect_waiting_in(struct server *s, const char *call)
     process_pending();
 }
 
-/* Does the first thread wait in poll or accept, while others wait in epoll_wait for the clients? */
+/* Does the first thread wait in poll or accept, while others wait in epoll_wait for the clients, or
+ * are on their way there? */
 static bool is_main_beside_workers(struct server *s, const struct task *task,
                                    const struct task *tasks, int n)
 {
@@ -160,7 +161,8 @@ static bool is_main_beside_workers(struct server *s, const struct task *task,
         (call_kind(task->call) != CALL_POLLS && strncmp(name, "accept", strlen("accept")) != 0))
         return false;
     for (int i = 0; i < n; i++)
-        if (tasks[i].tid != s->pid && is_epoll_wait(tasks[i].call))
+        if (tasks[i].tid != s->pid &&
+            (is_epoll_wait(tasks[i].call) || !is_asleep(&tasks[i], s->pid)))
             return true;
     return false;
 }
@@ -258,6 +260,16 @@ void expect_threads(struct server *s, int n, const char *why)
 void expect_processes(struct server *s, int n, const char *why)
 {
     expect_count(s, count_processes, "process", "processes", n, why);
+}
+
+void expect_mappings(struct server *s, int then, const char *when, int most_more,
+                     const char *expected)
+{
+    struct wait w = begin_wait(s);
+    for (int more; (more = count_mappings(s) - then) > most_more;)
+        if (!continue_wait(&w))
+            fail_check(s, expected, "%d more memory mappings than %s%s", more, when,
+                       unless_asleep(&w));
 }
 
 enum { MAX_NAMES = 8, MAX_RUNS = 6 };

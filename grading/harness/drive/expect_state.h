@@ -39,6 +39,9 @@ void wait_children_ended(struct server *s);
 /* Each waits for the count. Descriptors may be fewer: `most` may have been counted before a server
  * that retries after a pause had closed the last client's. */
 void expect_threads(struct server *s, int n, const char *why);
+/* At most so many more memory mappings than a moment ago, `when`: a stack has two. */
+void expect_mappings(struct server *s, int then, const char *when, int most_more,
+                     const char *expected);
 void expect_processes(struct server *s, int n, const char *why);
 void expect_descriptors(struct server *s, int most, const char *why);
 

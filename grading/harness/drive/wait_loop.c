@@ -134,9 +134,8 @@ static void excuse_slow_machine(const struct wait *w, double time)
     uint64_t delay = read_run_delay(w->server->pid);
     double seconds = delay > w->delay_at_start ? (double)(delay - w->delay_at_start) / 1e9 : 0;
     if (seconds > (time - w->since) / 2)
-        grader_error(
-            "this machine is too slow: in %.0f seconds the server spent %.0f waiting for a CPU",
-            time - w->since, seconds);
+        machine_too_slow("in %.0f seconds the server spent %.0f waiting for a CPU", time - w->since,
+                         seconds);
 }
 
 bool continue_wait(struct wait *w)
