@@ -166,6 +166,18 @@ END
     has "silent_client failed: expected"
 }
 
+@test "a client that does not read its answer waits for itself" {
+    "$GRADING/trace" --reference --check silent_client --output out 2 >/dev/null
+    PYTHONPATH=$GRADING/timeline python3 - out/trace.json <<'END'
+import json, re, sys
+import lanes
+client = next(lane for lane in lanes.all_lanes(json.load(open(sys.argv[1])))[0] if lane["name"] == "client A")
+longest = max((s for s in client["segments"] if s["state"] == "waits"), key=lambda s: s["end"] - s["begin"])
+expected = r"Client A does not read: child 1 is in send \(line \d+\), waiting for client A to receive."
+assert longest["label"] == "itself" and re.fullmatch(expected, longest["sentence"]), longest
+END
+}
+
 @test "a client that a server has accepted and forgotten" {
     patch -s -o s.c "$ROOT/lab03-threads/solution.c" <"$GRADING/mutants/lab03-threads/address-of-loop-variable.patch"
     run "$GRADING/trace" --file s.c --check own_argument 3

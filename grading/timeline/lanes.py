@@ -455,6 +455,8 @@ class Waiting:
         segment = self.segment_at(task, time)
         if segment and segment["state"] == "blocked" and segment["for"] != f"client {client}":
             return self.because(client, task, segment, "waits: ", last, time)
+        if segment and segment["state"] == "blocked" and is_send(segment["call"]):
+            return "itself", f"Client {client} does not read: {clause(self.tasks[task]['name'], segment['call'])}."
         name = with_article(self.tasks[task]["name"])
         if segment and segment["state"] == "repeats" and not segment["progress"]:
             return name, f"Client {client} waits: {name} repeats {segment['names']}."
