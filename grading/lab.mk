@@ -47,7 +47,8 @@ run: server
 	$(if $(FAULTS),LD_PRELOAD=$(GRADING).build/faults.so FAULTS='$(FAULTS)') \
 	$(TOOL) ./server $(PORT) $(BACKENDS) || { status=$$?; \
 	if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
-	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))" >&2; \
+	    echo "Port $(PORT) is in use. To choose a different one: make run PORT=$$(($(PORT) + 100))," \
+	        "or export PORT=$$(($(PORT) + 100)) in each terminal." >&2; \
 	fi; exit $$status; }
 
 # The server only writes to the terminal (descriptor 9), and gdb keeps it. So Ctrl-C interrupts one process, and not

@@ -22,7 +22,7 @@ enum { BUFFER_SIZE = 16 * 1024 };
 static volatile sig_atomic_t stopping;      /* SIGTERM or SIGINT has arrived */
 static volatile sig_atomic_t listener = -1; /* the listening socket */
 
-/* The LIST_ macros, queue(3), make a doubly linked list; `link` points to the neighbours. */
+/* The LIST_ macros, list(3), make a doubly linked list; `link` points to the neighbours. */
 struct client {
     int fd;
     LIST_ENTRY(client) link;

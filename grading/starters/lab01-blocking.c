@@ -46,7 +46,8 @@ int main(int argc, char **argv)
     unsigned long long connections = 0, bytes = 0;
     /* TODO 1: Until a signal has set `stopping`, accept one client after another. Count each, serve
      * it, add the bytes sent back to the total, and close its socket. While a client is being
-     * served, on_signal must find it in `current`. What if the signal arrives just before that? */
+     * served, on_signal must find it in `current`. What if a signal arrives after accept, but
+     * before `current` is set? */
     (void)serve_client;
     close(listener);
     printf("served %llu connections, %llu bytes\n", connections, bytes);

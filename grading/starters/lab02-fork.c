@@ -76,9 +76,9 @@ int main(int argc, char **argv)
         connections++;
         /* TODO 3: Serve this client in a child process, which adds the number of bytes it sent back
          * to `bytes`. Which sockets does the child need, and which the parent? If no child can be
-         * created, or the list is full, disconnect this client only. Keep signals blocked
-         * in the parent until the child is in the list, and in the child until `listener` and
-         * `current` name no socket but the child's own. What if a signal arrived meanwhile? */
+         * created, or the list is full, disconnect this client only. Keep signals blocked in the
+         * parent until the child is in the list, and in the child until `listener` is -1 and
+         * `current` is its client. What if a signal arrived meanwhile? */
         (void)serve_client, (void)old_mask;
         close(client);
     }

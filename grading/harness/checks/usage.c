@@ -117,7 +117,7 @@ DEFINE_SHARED_CHECK(
     snprintf(text, sizeof text, "%d", port);
     struct server *s =
         start_server(.argv = (const char *[]){text, NULL}, .may_fail_to_start = true);
-    asked("another program already listens on port %s", text);
+    asked("port %s was already in use: another program listens on it", text);
     set_hint(
         "The port is in use, but the server has not noticed. Is the result of bind() checked? And "
         "is it the port that was asked for? Its number in the address is in network byte order: "
