@@ -88,10 +88,12 @@ void expect_failure_after_timeout_of_others(void)
     wait_seconds(s, 0.75);
     set_backend(USER, HOLDS_THEN_CLOSES);
     set_answer(USER, "", 0);
+    double began = now();
     for (int i = FIRST; i < CLIENTS; i++)
         send_text(clients[i], "search second\n");
     for (int i = 0; i < FIRST; i++)
         expect_error(clients[i], USER, "timed out");
+    wait_for_calls_made(s, USER, CLIENTS, began); /* they may still be on the way */
     for (int i = FIRST; i < CLIENTS; i++)
         release(USER, "second");
     for (int i = FIRST; i < CLIENTS; i++)
