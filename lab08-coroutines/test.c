@@ -25,10 +25,11 @@ static void expect_few_threads(struct server *s, const char *when)
 }
 
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
-SHARED_CHECK(echo_line, 3, "sends a line back to nc",
-             .hint =
-                 "main has assigned the client to a worker, whose epoll_wait reports it. Create a "
-                 "coroutine for it, resume it, and resume it again whenever it can continue.")
+SHARED_CHECK(
+    echo_line, 3, "sends a line back to nc",
+    .hint = "main has assigned the client to a worker, whose epoll_wait reports it (TODO 10: if "
+            "there is only one thread, the workers have ended). Create a coroutine for it, "
+            "resume it, and resume it again whenever it can continue.")
 SHARED_CHECK(lines, 3, "answers lines, in whatever pieces they arrive")
 SHARED_CHECK(all_bytes, 2, "echoes every byte, including those with the value 0", .needs = "lines")
 SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs = "lines")
