@@ -264,16 +264,17 @@ static void expect_timeout_when_due(struct server *s, struct peer *waiting, stru
 
 enum { FOURTH = BACKENDS, FIFTH, HANG_CLIENTS };
 
+static const char timeout_hint[] =
+    "A call that has no complete answer one second after it began has timed out, whether it was "
+    "connecting, sending or receiving, and no matter how many others are pending. What ends each "
+    "of these waits, and what sends the client its answer then?";
+
 static void set_timeout_hints(void)
 {
-    set_hint(
-        "A call that has no complete answer one second after it began has timed out, whether it "
-        "was connecting, sending or receiving, and no matter how many others are pending. What "
-        "ends each of these waits, and what sends the client its answer then?",
-        "make backends DELAY=1500        # second terminal:\n"
-        "make run                        # third terminal:\n"
-        "echo 'search x' | nc -N 127.0.0.1 9000\n"
-        "# error: user backend timed out");
+    set_hint(timeout_hint, "make backends DELAY=1500        # second terminal:\n"
+                           "make run                        # third terminal:\n"
+                           "echo 'search x' | nc -N 127.0.0.1 9000\n"
+                           "# error: user backend timed out");
     set_hint_if(WRONG_BYTES, "An answer came, but not this text. A call whose second is over has "
                              "\"timed out\", while connecting as well; a backend that refuses, "
                              "closes, or sends too much has \"failed\"; and the name is that of "
@@ -294,14 +295,15 @@ static void expect_echoes_while_connecting(struct server *s, struct peer *client
 
 static void expect_timeout_while_connecting(struct peer *client)
 {
-    set_hint("The backend does not accept the connection, so connect() takes long: this call, too, "
-             "times out after a second, and has not failed before. EALREADY from a second "
-             "connect() means that the first goes on.",
+    set_hint(timeout_hint,
              "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; for i in 1 2 3; do\n"
              "    nc -d 127.0.0.1 9001 & done       # its backlog is full; second terminal:\n"
              "make run                    # third terminal:\n"
              "echo 'search x' | nc -N 127.0.0.1 9000   # error: user backend timed out");
-    set_hint_if(WRONG_BYTES, OWN_HINT);
+    set_hint_if(WRONG_BYTES,
+                "The backend does not accept the connection, so connect() takes long: this call, "
+                "too, times out after a second, and has not failed before. EALREADY from a second "
+                "connect() means that the first goes on.");
     expect_error(client, QUERY, "timed out");
 }
 
