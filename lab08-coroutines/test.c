@@ -280,8 +280,8 @@ CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight b
       .lengthy = true,
       .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
               "the accesses. Give each worker its own coroutines, buffers and counts.",
-      .by_hand = "make backends               # second terminal:\n"
-                 "make run TOOL='valgrind --tool=helgrind'    # third terminal:\n"
+      .by_hand = "make backends               # and in a second terminal:\n"
+                 "make run TOOL='valgrind --tool=helgrind'    # and in a third terminal:\n"
                  "for i in 1 2 3 4; do\n"
                  "    printf 'hello\\nsearch x\\n' | nc -N 127.0.0.1 9000 & done; wait\n"
                  "# then Ctrl-C in the second terminal")
