@@ -224,9 +224,9 @@ static int next_timeout(void)
 static void loop(void)
 {
     while (!stopping) {
-        /* TODO 5: Wait until something is ready or a call expires. Each event is for the listener,
-         * or for a source, which has a function to handle it. Then complete the calls that have
-         * expired, and run the callbacks of all completed calls. */
+        /* TODO 5: Wait until something is ready or a call expires. The pointer in an event is
+         * &listener (see main) or a source, which has a function to handle it. Then complete the
+         * calls that have expired, and run the callbacks of all completed calls. */
         (void)accept_clients, (void)expire_deadlines, (void)next_timeout;
         pause();
         free_closed();

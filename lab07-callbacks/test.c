@@ -9,7 +9,10 @@ TRUSTS_SHORT_COUNTS
 SEARCHES
 
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
-SHARED_CHECK(echo_line, 4, "sends a line back to nc")
+SHARED_CHECK(echo_line, 4, "sends a line back to nc",
+             .hint =
+                 "Which call is it blocked in? If pause: TODO 5 is not done. If epoll_wait: the "
+                 "pointer in each event is &listener, or a source with a function to call.")
 SHARED_CHECK(lines, 4, "answers lines, in whatever pieces they arrive")
 SHARED_CHECK(all_bytes, 2, "echoes every byte, including those with the value 0", .needs = "lines")
 SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs = "lines")

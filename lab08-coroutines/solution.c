@@ -125,8 +125,8 @@ __asm__(".text\n"
         "    popq %rbp\n"
         "    ret\n" /* to where the other side called switch_context */
         ".size switch_context, . - switch_context\n");
-/* On a new stack: six registers, the address to start at, and a return address that is never used:
- * it aligns the stack as a call would. */
+/* On a new stack: six registers, the address to start at, to which switch_context returns, and an
+ * unused word: it aligns the stack as a call would. */
 enum { SAVED_WORDS = 8, RETURN_ADDRESS = 6 };
 #elif defined __aarch64__
 __asm__(".text\n"

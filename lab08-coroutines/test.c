@@ -25,10 +25,11 @@ static void expect_few_threads(struct server *s, const char *when)
 }
 
 SHARED_CHECK(usage, 2, "prints its usage, and rejects bad or taken ports")
-SHARED_CHECK(echo_line, 3, "sends a line back to nc",
-             .hint =
-                 "main has assigned the client to a worker, whose epoll_wait reports it. Create a "
-                 "coroutine for it, resume it, and resume it again whenever it can continue.")
+SHARED_CHECK(
+    echo_line, 3, "sends a line back to nc",
+    .hint = "main has assigned the client to a worker, whose epoll_wait reports it (TODO 10: if "
+            "there is only one thread, the workers have ended). Create a coroutine for it, "
+            "resume it, and resume it again whenever it can continue.")
 SHARED_CHECK(lines, 3, "answers lines, in whatever pieces they arrive")
 SHARED_CHECK(all_bytes, 2, "echoes every byte, including those with the value 0", .needs = "lines")
 SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs = "lines")
@@ -279,8 +280,8 @@ CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight b
       .lengthy = true,
       .hint = "Two threads access the same memory, at least one of them writes, and no lock orders "
               "the accesses. Give each worker its own coroutines, buffers and counts.",
-      .by_hand = "make backends               # second terminal:\n"
-                 "make run TOOL='valgrind --tool=helgrind'    # third terminal:\n"
+      .by_hand = "make backends               # and in a second terminal:\n"
+                 "make run TOOL='valgrind --tool=helgrind'    # and in a third terminal:\n"
                  "for i in 1 2 3 4; do\n"
                  "    printf 'hello\\nsearch x\\n' | nc -N 127.0.0.1 9000 & done; wait\n"
                  "# then Ctrl-C in the second terminal")

@@ -25,10 +25,10 @@ def text_width: 80 - 14;
 def items: map(wrap(text_width; "  ")) | add // [];
 def text: if . == null then [] else split("\n") | map(wrap(text_width)) | add // [] end;
 
-# The first and the last actions are enough, and those that set up the backends.
+# The first and the last actions are enough, and those that set up the backends or search.
 def shorten:
     if length <= 16 then .
-    else (.[4:-8] | map(select(test(" backend"))) | .[-4:]) as $backends
+    else (.[4:-8] | map(select(test(" backend| sends \"search "))) | .[-4:]) as $backends
         | .[:4]
             + ["... (\(length - 12) more"
                 + (if $backends == [] then "" else ", among them:" end) + ")"]

@@ -125,8 +125,8 @@ __asm__(".text\n"
         "    popq %rbp\n"
         "    ret\n" /* to where the other side called switch_context */
         ".size switch_context, . - switch_context\n");
-/* On a new stack: six registers, the address to start at, and a return address that is never used:
- * it aligns the stack as a call would. */
+/* On a new stack: six registers, the address to start at, to which switch_context returns, and an
+ * unused word: it aligns the stack as a call would. */
 enum { SAVED_WORDS = 8, RETURN_ADDRESS = 6 };
 #elif defined __aarch64__
 __asm__(".text\n"
@@ -242,8 +242,8 @@ static bool spawn(int client)
 /* Runs a coroutine until it waits, yields or ends. */
 static void resume(struct coroutine *coroutine)
 {
-    /* TODO 3: Switch to it. When it switches back, it may have ended: if so, remove it from the
-     * list and unmap its stack. */
+    /* TODO 3: Make it the worker's current one, and switch to it. When it switches back, it may
+     * have ended: if so, remove it from the list and unmap its stack. */
     (void)coroutine, (void)unmap_stack;
 }
 
@@ -270,7 +270,8 @@ static pthread_mutex_t descriptor_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool wait_until(const bool *ready, struct descriptor *descriptor)
 {
     /* TODO 4: Suspend until the descriptor is ready, its deadline has passed, or the worker is
-     * shutting down; `waiting` points to the coroutine to wake then. Why must this be a loop? */
+     * shutting down: the last two count even if it is ready. `waiting` points to the coroutine to
+     * wake then. Why must this be a loop? */
     (void)ready, (void)descriptor, (void)suspend;
     return false;
 }
@@ -292,7 +293,7 @@ static ssize_t try_recv(int fd, void *data, size_t size)
 static ssize_t co_recv(int fd, void *data, size_t size)
 {
     /* TODO 6: Wait until the descriptor is assumed to be readable, and receive. The assumption may
-     * be wrong. */
+     * be wrong, and a signal may interrupt recv. */
     (void)fd, (void)data, (void)size, (void)try_recv, (void)wait_until;
     errno = ENOSYS;
     return -1;
@@ -315,8 +316,9 @@ static bool co_connect(int fd, int port)
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    /* TODO 8: The first call fails with EINPROGRESS. When the connection is established or refused,
-     * the socket becomes writable, and calling connect again returns the result. */
+    /* TODO 8: The first call fails with EINPROGRESS: the socket is not writable yet, though
+     * co_socket has set `writable`. When the connection is established or refused, it becomes
+     * writable, and calling connect again returns the result. */
     (void)fd, (void)address;
     errno = ENOSYS;
     return false;

@@ -35,11 +35,12 @@ static void answer_and_close_at_once(struct server *s, struct peer *a)
 static void send_request_in_pieces(void)
 {
     enum { WORDS = MAX_LINE - 16 }; /* " user query stock" is 17 bytes, and the limit is 4096 */
-    set_hint("send() took only a part of the request to the backend. Send the rest, from where it "
-             "stopped, until all of it is sent.",
-             "make run FAULTS=small_buffers   # second terminal: make backends; third:\n"
-             "(printf 'search '; head -c 4000 /dev/zero | tr '\\0' x; echo) |\n"
-             "    nc -N 127.0.0.1 9000 | wc -c   # 4018");
+    set_hint(
+        "send() took only a part of the request to the backend. Send the rest, from where it "
+        "stopped, until all of it is sent.",
+        "make run FAULTS=small_buffers   # and in a second terminal: make backends; in a third:\n"
+        "(printf 'search '; head -c 4000 /dev/zero | tr '\\0' x; echo) |\n"
+        "    nc -N 127.0.0.1 9000 | wc -c   # 4018");
     struct server *s = start_server(.backends = true, .faults = "small_buffers");
     shrink_backend_buffers();
     struct peer *p = connect_to(s);
@@ -53,8 +54,8 @@ DEFINE_SHARED_CHECK(
     .hint = "A backend's answer may arrive in pieces, too: it is complete when its newline is "
             "there. Ignore what follows.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT},
-    .by_hand = "make backends ANSWERS=pieces   # second terminal:\n"
-               "make run                       # third terminal:\n"
+    .by_hand = "make backends ANSWERS=pieces   # and in a second terminal:\n"
+               "make run                       # and in a third terminal:\n"
                "printf 'search x\\nhello\\n' | nc -N 127.0.0.1 9000\n"
                "# x user query stock, hello")
 {
@@ -69,12 +70,13 @@ DEFINE_SHARED_CHECK(
     send_text(a, "hello\n");
     receive_text(a, "hello\n");
 
-    set_hint("The longest answer has 4,096 bytes and a newline, which may arrive on its own: "
-             "without it the answer is not yet too long.",
-             "(head -c 4096 /dev/zero | tr '\\0' x; sleep 0.5; echo) |\n"
-             "    nc -lN 127.0.0.1 9003   # you are the stock backend\n"
-             "# second terminal: make backends BACKENDS='9001 9002 9004'; third: make run\n"
-             "echo 'search x' | nc -N 127.0.0.1 9000 | wc -c    # 4097");
+    set_hint(
+        "The longest answer has 4,096 bytes and a newline, which may arrive on its own: "
+        "without it the answer is not yet too long.",
+        "(head -c 4096 /dev/zero | tr '\\0' x; sleep 0.5; echo) |\n"
+        "    nc -lN 127.0.0.1 9003   # you are the stock backend\n"
+        "# in a second terminal: make backends BACKENDS='9001 9002 9004'; in a third: make run\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000 | wc -c    # 4097");
     set_backend(USER, ANSWERS);
     set_backend(QUERY, ANSWERS);
     set_backend(STOCK, IN_PIECES);
@@ -90,16 +92,16 @@ DEFINE_SHARED_CHECK(
 static void set_hint_for(enum backend b, enum backend_mode mode)
 {
     static const char *const without[] = {
-        "make backends               # second terminal, without the user backend:\n"
-        "make run BACKENDS='9004 9002 9003'    # third terminal:\n"
+        "make backends               # and in a second terminal, without the user backend:\n"
+        "make run BACKENDS='9004 9002 9003'    # and in a third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000\n"
         "# error: user backend failed",
-        "make backends               # second terminal, without the query backend:\n"
-        "make run BACKENDS='9001 9004 9003'    # third terminal:\n"
+        "make backends               # and in a second terminal, without the query backend:\n"
+        "make run BACKENDS='9001 9004 9003'    # and in a third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000\n"
         "# error: query backend failed",
-        "make backends               # second terminal, without the stock backend:\n"
-        "make run BACKENDS='9001 9002 9004'    # third terminal:\n"
+        "make backends               # and in a second terminal, without the stock backend:\n"
+        "make run BACKENDS='9001 9002 9004'    # and in a third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000\n"
         "# error: stock backend failed"};
     if (mode == REFUSES)
@@ -112,8 +114,8 @@ static void set_hint_for(enum backend b, enum backend_mode mode)
             "The backend closed the connection without an answer: recv() returned 0 or failed, "
             "so this backend has failed. The answer must name it, and the next backend is not "
             "called.",
-            "make backends ANSWERS=none  # second terminal:\n"
-            "make run                    # third terminal:\n"
+            "make backends ANSWERS=none  # and in a second terminal:\n"
+            "make run                    # and in a third terminal:\n"
             "echo 'search x' | nc -N 127.0.0.1 9000\n"
             "# error: user backend failed");
     else
@@ -121,8 +123,8 @@ static void set_hint_for(enum backend b, enum backend_mode mode)
             "The backend closed the connection before the newline: what came is not an answer, "
             "so this backend has failed. The answer must name it, and the next backend is not "
             "called.",
-            "make backends ANSWERS=half  # second terminal:\n"
-            "make run                    # third terminal:\n"
+            "make backends ANSWERS=half  # and in a second terminal:\n"
+            "make run                    # and in a third terminal:\n"
             "echo 'search x' | nc -N 127.0.0.1 9000\n"
             "# error: user backend failed");
 }
@@ -153,8 +155,8 @@ static void search_with_long_answers(struct peer *a)
     set_hint(
         "A backend's answer has the same limit as a line, 4096 bytes: with more, with a newline "
         "or without, the backend has failed.",
-        "make backends ANSWERS=long      # second terminal:\n"
-        "make run                        # third terminal:\n"
+        "make backends ANSWERS=long      # and in a second terminal:\n"
+        "make run                        # and in a third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000\n"
         "# error: user backend failed");
     set_hint_if(WRONG_BYTES, OWN_HINT);
@@ -244,8 +246,8 @@ static void expect_timeout_when_due(struct server *s, struct peer *waiting, stru
     set_hint("One second after the call began, its client must have the answer \"timed out\", "
              "whatever else has happened meanwhile. Compute how long to wait anew before each "
              "wait. And when a wait has ended, who sends that answer?",
-             "make backends DELAY=5000        # second terminal:\n"
-             "make run                        # third terminal:\n"
+             "make backends DELAY=5000        # and in a second terminal:\n"
+             "make run                        # and in a third terminal:\n"
              "time (echo 'search x' | nc -N 127.0.0.1 9000) &\n"
              "sleep 0.9; echo hello | nc -N 127.0.0.1 9000; wait   # one second");
     w = begin_wait(s);
@@ -264,16 +266,17 @@ static void expect_timeout_when_due(struct server *s, struct peer *waiting, stru
 
 enum { FOURTH = BACKENDS, FIFTH, HANG_CLIENTS };
 
+static const char timeout_hint[] =
+    "A call that has no complete answer one second after it began has timed out, whether it was "
+    "connecting, sending or receiving, and no matter how many others are pending. What ends each "
+    "of these waits, and what sends the client its answer then?";
+
 static void set_timeout_hints(void)
 {
-    set_hint(
-        "A call that has no complete answer one second after it began has timed out, whether it "
-        "was connecting, sending or receiving, and no matter how many others are pending. What "
-        "ends each of these waits, and what sends the client its answer then?",
-        "make backends DELAY=1500        # second terminal:\n"
-        "make run                        # third terminal:\n"
-        "echo 'search x' | nc -N 127.0.0.1 9000\n"
-        "# error: user backend timed out");
+    set_hint(timeout_hint, "make backends DELAY=1500        # and in a second terminal:\n"
+                           "make run                        # and in a third terminal:\n"
+                           "echo 'search x' | nc -N 127.0.0.1 9000\n"
+                           "# error: user backend timed out");
     set_hint_if(WRONG_BYTES, "An answer came, but not this text. A call whose second is over has "
                              "\"timed out\", while connecting as well; a backend that refuses, "
                              "closes, or sends too much has \"failed\"; and the name is that of "
@@ -285,11 +288,25 @@ static void expect_echoes_while_connecting(struct server *s, struct peer *client
     set_hint("A backend does not accept the connection, so connect() takes long. It must not block "
              "the thread that serves the clients: is the socket non-blocking before connect()?",
              "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; for i in 1 2 3; do\n"
-             "    nc -d 127.0.0.1 9001 & done       # its backlog is full; second terminal:\n"
-             "make run                    # third terminal:\n"
+             "    nc -d 127.0.0.1 9001 & done       # its backlog is full; in a second terminal:\n"
+             "make run                    # and in a third terminal:\n"
              "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.2\n"
              "echo hello | nc -N 127.0.0.1 9000; wait   # hello first");
     expect_echoes_while_held(s, &client, 1);
+}
+
+static void expect_timeout_while_connecting(struct peer *client)
+{
+    set_hint(timeout_hint,
+             "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; for i in 1 2 3; do\n"
+             "    nc -d 127.0.0.1 9001 & done       # its backlog is full; in a second terminal:\n"
+             "make run                    # and in a third terminal:\n"
+             "echo 'search x' | nc -N 127.0.0.1 9000   # error: user backend timed out");
+    set_hint_if(WRONG_BYTES,
+                "The backend does not accept the connection, so connect() takes long: this call, "
+                "too, times out after a second, and has not failed before. EALREADY from a second "
+                "connect() means that the first goes on.");
+    expect_error(client, QUERY, "timed out");
 }
 
 static void expect_search_after_timeouts(struct peer *client)
@@ -315,7 +332,7 @@ static void expect_timeouts_of_silence(struct server *s, struct peer *const *cli
     expect_timeout_when_due(s, clients[0], clients[FIFTH], began);
     set_timeout_hints();
     expect_timeouts(clients);
-    expect_error(clients[FOURTH], QUERY, "timed out");
+    expect_timeout_while_connecting(clients[FOURTH]);
     set_backend(QUERY, ANSWERS);
     expect_search_after_timeouts(clients[0]);
 }
@@ -348,8 +365,8 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
 {
     set_hint("The timeout starts with the call, not with the last byte received: for each wait, "
              "allow only what is left of it.",
-             "make backends ANSWERS=slowly    # second terminal:\n"
-             "make run                        # third terminal:\n"
+             "make backends ANSWERS=slowly    # and in a second terminal:\n"
+             "make run                        # and in a third terminal:\n"
              "time (echo 'search x' | nc -N 127.0.0.1 9000)\n"
              "# error: user backend timed out, after one second");
     set_hint_if(WRONG_BYTES, "Each of the three calls has a second of its own, from its beginning: "
@@ -362,8 +379,8 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
     expect_timeouts(clients);
     set_hint("Each of the three calls has a second of its own, from its beginning: the time that "
              "earlier calls of the same search took does not shorten it.",
-             "make backends DELAY=500     # second terminal:\n"
-             "make run                    # third terminal:\n"
+             "make backends DELAY=500     # and in a second terminal:\n"
+             "make run                    # and in a third terminal:\n"
              "echo 'search x' | nc -N 127.0.0.1 9000   # x user query stock");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     receive_text(clients[FOURTH], answer_to("slow, but in time"));
@@ -379,8 +396,8 @@ static void expect_one_result(const char *faults)
 {
     set_hint("The answer had arrived, and the time was up. Whichever is handled first completes "
              "the call: the other must find it completed.",
-             "make backends DELAY=300        # second terminal:\n"
-             "make run FAULTS=late_after_stop=1100   # third terminal:\n"
+             "make backends DELAY=300        # and in a second terminal:\n"
+             "make run FAULTS=late_after_stop=1100   # and in a third terminal:\n"
              "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.1\n"
              "s=$(make pid); kill -STOP $s; sleep 0.5; kill -CONT $s; wait\n"
              "echo 'search y' | nc -N 127.0.0.1 9000   # y user query stock");
@@ -421,8 +438,8 @@ DEFINE_SHARED_CHECK(
               expect_failure_after_timeout_of_others, expect_timeout_when_overdue},
     .hint = "The timeout starts with the call, not with the last byte received: for each wait, "
             "allow only what is left of it.",
-    .by_hand = "make backends DELAY=1500       # second terminal:\n"
-               "make run                       # third terminal:\n"
+    .by_hand = "make backends DELAY=1500       # and in a second terminal:\n"
+               "make run                       # and in a third terminal:\n"
                "echo 'search x' | nc -N 127.0.0.1 9000\n"
                "# error: user backend timed out")
 {

@@ -23,7 +23,7 @@ void expect_timeout_among_new_calls(void)
         return;
     set_hint("Each call has a second of its own. Calls that start later must not hide one that "
              "expires: which call in the queue expires first?",
-             "make backends DELAY=9000    # second terminal: make run; third:\n"
+             "make backends DELAY=9000    # and in a second terminal: make run; in a third:\n"
              "for i in $(seq 12); do (echo \"search $i\" | nc -N 127.0.0.1 9000 &)\n"
              "    sleep 0.25; done           # the first error comes with the fifth");
     struct server *s = start_server(.backends = true);
@@ -48,12 +48,13 @@ void expect_timeout_among_events(void)
 {
     if (workers_block)
         return;
-    set_hint("Events were ready all the time. Deadlines must be checked in every round of the "
-             "loop, not only when epoll_wait() reports nothing.",
-             "make run FAULTS=never_drained=1   # second terminal: make backends DELAY=9000\n"
-             "echo more | nc 127.0.0.1 9000 & sleep 1   # third; it never stops\n"
-             "echo 'search x' | nc -N 127.0.0.1 9000    # error: user backend timed out\n"
-             "kill %1");
+    set_hint(
+        "Events were ready all the time. Deadlines must be checked in every round of the "
+        "loop, not only when epoll_wait() reports nothing.",
+        "make run FAULTS=never_drained=1   # and in a second terminal: make backends DELAY=9000\n"
+        "echo more | nc 127.0.0.1 9000 & sleep 1   # third; it never stops\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000    # error: user backend timed out\n"
+        "kill %1");
     struct server *s = start_server(.backends = true, .faults = "never_drained=1");
     struct peer *endless = connect_to(s), *p = connect_and_greet(s), *q = connect_and_greet(s);
     set_backend(USER, HOLDS);

@@ -38,8 +38,8 @@ static void expect_idle_around_search(void)
     send_text(a, "search again\n");
     wait_for_calls(s, STOCK, 1);
     set_calls_held(true);
-    set_hint(NULL, "make backends DELAY=900     # second terminal:\n"
-                   "make run                    # third terminal:\n"
+    set_hint(NULL, "make backends DELAY=900     # and in a second terminal:\n"
+                   "make run                    # and in a third terminal:\n"
                    "s=$(make pid); echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
                    "cat /proc/$s/schedstat; sleep 0.4; cat /proc/$s/schedstat; wait\n"
                    "# CPU time in nanoseconds, ..., how often it ran: these two must not grow");

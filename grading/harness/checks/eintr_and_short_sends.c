@@ -70,8 +70,8 @@ DEFINE_SHARED_CHECK(
         "recv(), send() and connect() on a backend's socket may fail with EINTR too. An "
         "interrupted connect() continues in the background: wait until the socket is writable. See "
         "connect(2).",
-        "make backends               # second terminal:\n"
-        "make run FAULTS=eintr=2     # third terminal:\n"
+        "make backends               # and in a second terminal:\n"
+        "make run FAULTS=eintr=2     # and in a third terminal:\n"
         "printf 'search x\\n' | nc -N 127.0.0.1 9000   # x user query stock");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     set_hint_if(EXITED, OWN_HINT);
@@ -128,8 +128,8 @@ static void stop_during_backend_calls(void)
         "The server was stopped and continued while a backend call was pending: what waits for "
         "the answer fails with EINTR, even without a signal handler. That is no failure of "
         "the backend: wait again, until the call's deadline.",
-        "make backends DELAY=900     # second terminal:\n"
-        "make run                    # third terminal:\n"
+        "make backends DELAY=900     # and in a second terminal:\n"
+        "make run                    # and in a third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
         "s=$(make pid); kill -STOP $s; sleep 0.1; kill -CONT $s; wait\n"
         "# x user query stock");

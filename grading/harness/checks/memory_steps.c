@@ -57,7 +57,7 @@ static void search_without_socket(enum backend b, const char *faults)
         "call only once, and do not touch what completing it has freed.",
         "make && FAULTS=socket_fails=1 LD_PRELOAD=../grading/.build/faults.so \\\n"
         "    valgrind ./server 9000 9001 9002 9003\n"
-        "# second terminal: make backends; third:\n"
+        "# in a second terminal: make backends; in a third:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000   # error: user backend failed");
     struct server *s = start_server(.tool = MEMCHECK, .backends = true, .faults = faults);
     struct peer *p = connect_to(s);

@@ -80,7 +80,7 @@ void answer_behind_pending_output(struct server *s)
              "there is room for the longest answer, 4,097 bytes, whatever kind of line it is.",
              "make && FAULTS=small_buffers LD_PRELOAD=../grading/.build/faults.so \\\n"
              "    valgrind ./server 9000 9001 9002 9003\n"
-             "# second terminal: make backends; third:\n"
+             "# in a second terminal: make backends; in a third:\n"
              "(for i in $(seq 80); do\n"
              "    echo \"search $(head -c 4000 /dev/zero | tr '\\0' x)\"; done\n"
              "    head -c 5000 /dev/zero | tr '\\0' x; sleep 9) |\n"

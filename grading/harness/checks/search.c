@@ -15,16 +15,16 @@ static void search_with_any_words(struct server *s)
     set_hint(
         "\"search \" with no words after the space is a search like any other: the user backend "
         "receives an empty line.",
-        "make backends               # second terminal:\n"
-        "make run                    # third terminal:\n"
+        "make backends               # and in a second terminal:\n"
+        "make run                    # and in a third terminal:\n"
         "echo 'search ' | nc -N 127.0.0.1 9000   # user query stock, behind a space");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     send_text(b, "search \n");
     receive_text(b, " user query stock\n");
     set_hint(
         "WORDS is all that follows \"search \", up to the newline: further spaces belong to it.",
-        "make backends               # second terminal:\n"
-        "make run                    # third terminal:\n"
+        "make backends               # and in a second terminal:\n"
+        "make run                    # and in a third terminal:\n"
         "echo 'search  two spaces' | nc -N 127.0.0.1 9000   # both are there");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     send_text(b, "search  two spaces, and a search inside\n");
@@ -44,8 +44,8 @@ static void search_at_the_limits(struct server *s)
 {
     set_hint("The last line has no newline, and is a search: it is answered like any other, but "
              "without a newline, and then the connection is closed.",
-             "make backends               # second terminal:\n"
-             "make run                    # third terminal:\n"
+             "make backends               # and in a second terminal:\n"
+             "make run                    # and in a third terminal:\n"
              "printf 'search x' | nc -N 127.0.0.1 9000 | od -c   # no \\n at the end");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     set_hint_if(DISCONNECTED, OWN_HINT);
@@ -66,8 +66,8 @@ static void search_at_the_limits(struct server *s)
     set_backend(STOCK, ANSWERS);
     set_hint("WORDS may contain every byte but a newline, also 0: pass on as many bytes as were "
              "received, not a string.",
-             "make backends               # second terminal:\n"
-             "make run                    # third terminal:\n"
+             "make backends               # and in a second terminal:\n"
+             "make run                    # and in a third terminal:\n"
              "printf 'search a\\0b\\n' | nc -N 127.0.0.1 9000 | od -c\n"
              "# this backend, a shell, drops the \\0; the b must be there");
     set_hint_if(WRONG_BYTES, OWN_HINT);
@@ -118,12 +118,12 @@ static void finish_while_results_are_taken(void)
            continue_wait(&w))
         ;
     if (strstr(standard_error_of(s), "drains its wakeup descriptor") != NULL)
-        set_hint(
-            "A result was added after you took the results, and before you drained the "
-            "eventfd: its notification is gone. Drain the eventfd first, then take all "
-            "results.",
-            "make run FAULTS=late_drain=2    # second terminal: make backends DELAY=300; third:\n"
-            "for i in 1 2; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait");
+        set_hint("A result was added after you took the results, and before you drained the "
+                 "eventfd: its notification is gone. Drain the eventfd first, then take all "
+                 "results.",
+                 "make run FAULTS=late_drain=2    # and in a second terminal: make backends "
+                 "DELAY=300; in a third:\n"
+                 "for i in 1 2; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait");
     release(STOCK, "two user query");
     receive_text(a, "one user query stock\n");
     receive_text(b, "two user query stock\n");
@@ -141,8 +141,8 @@ DEFINE_SHARED_CHECK(
              "received: user the client's words, query user's answer, stock query's answer, "
              "each with its newline and nothing else; stock's answer goes to the client. An "
              "error names the call that failed; EINPROGRESS from connect() is no failure."},
-    .by_hand = "make backends               # second terminal:\n"
-               "make run                    # third terminal:\n"
+    .by_hand = "make backends               # and in a second terminal:\n"
+               "make run                    # and in a third terminal:\n"
                "printf 'search red shoes\\n' | nc -N 127.0.0.1 9000\n"
                "# red shoes user query stock")
 {
@@ -180,8 +180,8 @@ DEFINE_SHARED_CHECK(
                     "Compare the two texts: a client's answers come in the order of its lines. "
                     "While its search is pending, its next lines wait, even those that only need "
                     "an echo."},
-    .by_hand = "make backends               # second terminal:\n"
-               "make run                    # third terminal:\n"
+    .by_hand = "make backends               # and in a second terminal:\n"
+               "make run                    # and in a third terminal:\n"
                "printf 'search one\\nafter one\\n' | nc -N 127.0.0.1 9000")
 {
     struct server *s = start_server(.backends = true);
@@ -240,8 +240,8 @@ DEFINE_SHARED_CHECK(
                     "Three searches are pending at once. Compare the answers: the words of a "
                     "different search, or a step too few, mean that the searches share a buffer or "
                     "a variable."},
-    .by_hand = "make backends DELAY=900     # second terminal:\n"
-               "make run                    # third terminal:\n"
+    .by_hand = "make backends DELAY=900     # and in a second terminal:\n"
+               "make run                    # and in a third terminal:\n"
                "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.2\n"
                "echo hello | nc -N 127.0.0.1 9000; wait   # hello first")
 {
@@ -265,8 +265,8 @@ DEFINE_SHARED_CHECK(
     .hint = "Each search needs its own line, connection and next step: keep none of them in a "
             "variable that all searches share, or in a table that is too small.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [DISCONNECTED] = OWN_HINT},
-    .by_hand = "make backends DELAY=300     # second terminal:\n"
-               "make run                    # third terminal:\n"
+    .by_hand = "make backends DELAY=300     # and in a second terminal:\n"
+               "make run                    # and in a third terminal:\n"
                "time (for i in $(seq 50); do\n"
                "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait)  # 0.9 s")
 {

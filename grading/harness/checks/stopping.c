@@ -146,6 +146,7 @@ static void stop_while_flooded(void)
         "make run FAULTS=never_drained=1    # and in a second terminal:\n"
         "echo more | nc 127.0.0.1 9000 >/dev/null & sleep 1\n"
         "s=$(make pid); kill $s    # the server must end; Ctrl-C would end the client as well");
+    set_hint_if(SPINNING, OWN_HINT);
     struct server *s = start_server(.faults = "never_drained=1");
     struct peer *endless = connect_to(s), *others[2] = {connect_to(s), connect_to(s)};
     send_text(endless, "more and more, and never an end\n");

@@ -147,8 +147,8 @@ DEFINE_SHARED_CHECK(
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
             "another client by then.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [EXTRA_BYTES] = OWN_HINT},
-    .by_hand = "make backends DELAY=600     # second terminal:\n"
-               "make run                    # third terminal, bash:\n"
+    .by_hand = "make backends DELAY=600     # and in a second terminal:\n"
+               "make run                    # and in a third terminal, bash:\n"
                "(printf 'hello\\nsearch x\\n'; sleep 0.2) >/dev/tcp/127.0.0.1/9000   # resets\n"
                "timeout 4 nc 127.0.0.1 9000 </dev/null   # must receive nothing")
 {
@@ -211,8 +211,8 @@ DEFINE_SHARED_CHECK(
     .hint = "A search in flight may be cancelled or completed when the signal arrives, but every "
             "descriptor must be closed, all memory freed, every thread joined.",
     .by_hand =
-        "make backends DELAY=900     # second terminal:\n"
-        "make run TOOL='valgrind --leak-check=full --track-fds=yes'   # third terminal:\n"
+        "make backends DELAY=900     # and in a second terminal:\n"
+        "make run TOOL='valgrind --leak-check=full --track-fds=yes'   # and in a third terminal:\n"
         "for i in 1 2 3 4 5 6; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
         "# then Ctrl-C in the second terminal")
 {
