@@ -48,7 +48,7 @@ struct source {
     void (*on_ready)(struct source *source, uint32_t events);
 };
 
-/* A backend call in progress. The TAILQ_ macros, queue(3), make a doubly linked FIFO queue. */
+/* A backend call in progress. The TAILQ_ macros, tailq(3), make a doubly linked FIFO queue. */
 struct call {
     struct source source;
     int fd;

@@ -50,7 +50,7 @@ struct line {
 
 /* A search for a worker. By the time it is done the client may have left, and a new client may have
  * its descriptor. So a worker never uses a client: a job has a copy of the words, and the client's
- * id. The STAILQ_ macros, queue(3), make a FIFO queue. */
+ * id. The STAILQ_ macros, stailq(3), make a FIFO queue. */
 struct job {
     int fd;
     unsigned long long id;
