@@ -22,6 +22,20 @@ SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs =
 SHARED_CHECK(big_message, 3, "echoes 8 MiB, every byte in its place", .needs = "short_sends")
 SHARED_CHECK(half_close, 3, "sends the rest after the client's half-close, then closes")
 
+static void expect_a_call(struct server *s)
+{
+    set_hint(
+        "A search passes through submit_job, which wakes a worker; worker_main, which takes the "
+        "job; and call_backend, which sends the user backend the line and waits for its answer. "
+        "Which of these is still missing, or does not do its part?",
+        "make backends DELAY=900     # second terminal:\n"
+        "make run                    # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.5\n"
+        "ss -Htn state established 'dport = :9001' | wc -l   # 1");
+    wait_for_calls(s, USER, 1);
+    set_hint(NULL, NULL);
+}
+
 CHECK(fixed_threads, 4, "has one thread for the clients and four for the searches",
       .needs = "lines",
       .hint =
@@ -47,7 +61,7 @@ CHECK(fixed_threads, 4, "has one thread for the clients and four for the searche
     set_backend(USER, HOLDS);
     for (int i = 1; i < CLIENTS; i++)
         send_text(clients[i], "search x\n");
-    wait_for_calls(s, USER, 1);
+    expect_a_call(s);
     wait_asleep(s);
     if (count_threads(s) != 1 + WORKERS)
         fail_check(s, "5 threads, even while seven clients search", "%d threads", count_threads(s));

@@ -264,16 +264,13 @@ static void expect_timeout_when_due(struct server *s, struct peer *waiting, stru
 
 enum { FOURTH = BACKENDS, FIFTH, HANG_CLIENTS };
 
-static void set_timeout_hints(void)
+static void set_timeout_hints(const char *by_hand)
 {
     set_hint(
         "A call that has no complete answer one second after it began has timed out, whether it "
         "was connecting, sending or receiving, and no matter how many others are pending. What "
         "ends each of these waits, and what sends the client its answer then?",
-        "make backends DELAY=1500        # second terminal:\n"
-        "make run                        # third terminal:\n"
-        "echo 'search x' | nc -N 127.0.0.1 9000\n"
-        "# error: user backend timed out");
+        by_hand);
     set_hint_if(WRONG_BYTES, "An answer came, but not this text. A call whose second is over has "
                              "\"timed out\", while connecting as well; a backend that refuses, "
                              "closes, or sends too much has \"failed\"; and the name is that of "
@@ -305,7 +302,7 @@ static void expect_search_after_timeouts(struct peer *client)
 /* Silent backends, and one whose connect() hangs: this must not delay other clients. */
 static void expect_timeouts_of_silence(struct server *s, struct peer *const *clients)
 {
-    set_timeout_hints();
+    set_timeout_hints(NULL);
     double began = now();
     hang_at_each(s, clients, HOLDS);
     set_backend(QUERY, DOES_NOT_ACCEPT);
@@ -313,8 +310,13 @@ static void expect_timeouts_of_silence(struct server *s, struct peer *const *cli
     wait_connecting(s, QUERY, clients[FOURTH]);
     expect_echoes_while_connecting(s, clients[FIFTH]);
     expect_timeout_when_due(s, clients[0], clients[FIFTH], began);
-    set_timeout_hints();
+    set_timeout_hints(NULL);
     expect_timeouts(clients);
+    set_timeout_hints(
+        "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; for i in 1 2 3; do\n"
+        "    nc -d 127.0.0.1 9001 & done       # its backlog is full; second terminal:\n"
+        "make run                    # third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000   # error: user backend timed out");
     expect_error(clients[FOURTH], QUERY, "timed out");
     set_backend(QUERY, ANSWERS);
     expect_search_after_timeouts(clients[0]);
