@@ -82,7 +82,10 @@ SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
 SHARED_CHECK(backend_in_pieces, 3, "accepts a backend's answer in whatever pieces it arrives",
              .needs = "idle_is_free")
 SHARED_CHECK(loop_never_blocks, 5, "keeps echoing while backend calls are pending")
-SHARED_CHECK(in_order, 5, "answers each client in the order of its lines")
+SHARED_CHECK(in_order, 5, "answers each client in the order of its lines",
+             .hint = "While a client's search is pending, its next lines wait, even those that "
+                     "only need an echo. collect_results continues with them, but not with the "
+                     "lock held: the next line may be a search, and submit_job takes the lock.")
 
 CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_never_blocks",
       .hint = "A worker that holds a lock while it waits for a backend blocks the other "
