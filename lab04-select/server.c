@@ -48,7 +48,7 @@ static int highest;                /* the highest descriptor in either */
 static bool update_interest(struct client *client)
 {
     /* TODO 1: Add the descriptor to the sets that match its client's interest, remove it from the
-     * others, and keep `highest` correct. Not every descriptor fits into an fd_set. */
+     * others, and raise `highest` if necessary. Not every descriptor fits into an fd_set. */
     (void)client;
     return false;
 }
@@ -83,8 +83,10 @@ int main(int argc, char **argv)
     highest = listener;
 
     while (!stopping) {
-        /* TODO 2: Wait until a descriptor is ready. Serve each ready client, update its interest if
-         * it has changed, and call close_later if that is WANT_CLOSE. Accept new clients. */
+        /* TODO 2: Wait until a descriptor is ready. Serve each ready client. If its interest has
+         * changed, update it, even to WANT_CLOSE: the client must leave the sets. If it is
+         * WANT_CLOSE, then call close_later, which moves the client to a different list. Accept new
+         * clients. */
         (void)write_set, (void)serve_client, (void)accept_clients;
         pause();
         free_closed();
@@ -113,8 +115,8 @@ static void serve_client(struct client *client, bool readable)
 static void read_input(struct client *client)
 {
     /* TODO 4: Receive once, after what is already in the buffer. Apart from bytes, recv can report
-     * three things: nothing has arrived yet, the client has finished sending, the connection is
-     * broken. */
+     * four things: nothing has arrived yet, a signal has interrupted the call, the client has
+     * finished sending, the connection is broken. */
     (void)client;
 }
 

@@ -22,6 +22,20 @@ SHARED_CHECK(short_sends, 2, "sends the rest when there is room again", .needs =
 SHARED_CHECK(big_message, 3, "echoes 8 MiB, every byte in its place", .needs = "short_sends")
 SHARED_CHECK(half_close, 3, "sends the rest after the client's half-close, then closes")
 
+static void expect_a_call(struct server *s)
+{
+    set_hint(
+        "A search passes through submit_job, which wakes a worker; worker_main, which takes the "
+        "job; and call_backend, which sends the user backend the line and waits for its answer. "
+        "Which of these is still missing, or does not do its part?",
+        "make backends DELAY=900     # and in a second terminal:\n"
+        "make run                    # and in a third terminal:\n"
+        "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.5\n"
+        "ss -Htn state established 'dport = :9001' | wc -l   # 1");
+    wait_for_calls(s, USER, 1);
+    set_hint(NULL, NULL);
+}
+
 CHECK(fixed_threads, 4, "has one thread for the clients and four for the searches",
       .needs = "lines",
       .hint =
@@ -47,7 +61,7 @@ CHECK(fixed_threads, 4, "has one thread for the clients and four for the searche
     set_backend(USER, HOLDS);
     for (int i = 1; i < CLIENTS; i++)
         send_text(clients[i], "search x\n");
-    wait_for_calls(s, USER, 1);
+    expect_a_call(s);
     wait_asleep(s);
     if (count_threads(s) != 1 + WORKERS)
         fail_check(s, "5 threads, even while seven clients search", "%d threads", count_threads(s));
@@ -68,14 +82,17 @@ SHARED_CHECK(idle_is_free, 2, "uses no CPU time while nothing happens",
 SHARED_CHECK(backend_in_pieces, 3, "accepts a backend's answer in whatever pieces it arrives",
              .needs = "idle_is_free")
 SHARED_CHECK(loop_never_blocks, 5, "keeps echoing while backend calls are pending")
-SHARED_CHECK(in_order, 5, "answers each client in the order of its lines")
+SHARED_CHECK(in_order, 5, "answers each client in the order of its lines",
+             .hint = "While a client's search is pending, its next lines wait, even those that "
+                     "only need an echo. collect_results continues with them, but not with the "
+                     "lock held: the next line may be a search, and submit_job takes the lock.")
 
 CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_never_blocks",
       .hint = "A worker that holds a lock while it waits for a backend blocks the other "
               "workers, and the searches run one at a time.",
       .by_hand =
-          "make backends DELAY=900     # second terminal:\n"
-          "make run                    # third terminal:\n"
+          "make backends DELAY=900     # and in a second terminal:\n"
+          "make run                    # and in a third terminal:\n"
           "for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
           "ss -Htn state established 'dport = :9001' | wc -l   # 4")
 {
@@ -106,8 +123,8 @@ static void search_with_spurious_wakeups(void)
 {
     set_hint("pthread_cond_wait() may return although nothing was signalled. Check the condition "
              "again: wait in a loop.",
-             "make backends               # second terminal:\n"
-             "make run FAULTS=spurious_wakeup=2   # third terminal:\n"
+             "make backends               # and in a second terminal:\n"
+             "make run FAULTS=spurious_wakeup=2   # and in a third terminal:\n"
              "sleep 1; printf 'hello\\nsearch shoes\\n' | nc -N 127.0.0.1 9000\n"
              "# hello, and shoes user query stock");
     set_hint_if(CRASHED, OWN_HINT);
@@ -127,8 +144,8 @@ CHECK(queue, 4, "queues searches while all workers are busy, and loses none",
       .needs = "workers_share",
       .hint = "Put a search that finds all workers busy into an unbounded queue. A worker that has "
               "finished a job looks there before it waits.",
-      .by_hand = "make backends DELAY=500     # second terminal:\n"
-                 "make run                    # third terminal:\n"
+      .by_hand = "make backends DELAY=500     # and in a second terminal:\n"
+                 "make run                    # and in a third terminal:\n"
                  "for i in $(seq 12); do\n"
                  "    echo \"search $i\" | nc -N 127.0.0.1 9000 & done; wait   # 12 answers")
 {
@@ -205,8 +222,8 @@ CHECK(no_data_race, 2, "has no data race (helgrind)", .needs = "stop_in_flight",
       .hint =
           "Access what the workers and the loop share (the queues, the shutting_down flag) only "
           "under the lock. Clients belong to the loop.",
-      .by_hand = "make backends               # second terminal:\n"
-                 "make run TOOL='valgrind --tool=helgrind'    # third terminal:\n"
+      .by_hand = "make backends               # and in a second terminal:\n"
+                 "make run TOOL='valgrind --tool=helgrind'    # and in a third terminal:\n"
                  "for i in 1 2 3 4; do\n"
                  "    printf 'hello\\nsearch x\\n' | nc -N 127.0.0.1 9000 & done; wait\n"
                  "# then Ctrl-C in the second terminal")

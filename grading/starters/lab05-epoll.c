@@ -82,9 +82,9 @@ int main(int argc, char **argv)
     print_address(listener);
 
     while (!stopping) {
-        /* TODO 3: Wait for events; epoll reports only descriptors that are ready. Serve each such
-         * client, register its interest if that has changed, and call close_later if that is
-         * WANT_CLOSE. Accept new clients. An event can also report a broken connection. */
+        /* TODO 3: Wait for events; epoll reports only descriptors that are ready, or whose
+         * connection is broken. Serve each such client, register its interest if that has changed,
+         * and call close_later if that is WANT_CLOSE. Accept new clients. */
         (void)serve_client, (void)accept_clients;
         pause();
         free_closed();

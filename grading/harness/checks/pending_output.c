@@ -78,11 +78,10 @@ void answer_behind_pending_output(struct server *s)
     enum { LONGEST = MAX_LINE + 1, FULL = 64 * 1024 / MAX_LINE };
     set_hint("An answer must fit behind the output that is still pending. Answer a line only when "
              "there is room for the longest answer, 4,097 bytes, whatever kind of line it is.",
-             "make && FAULTS=small_buffers LD_PRELOAD=../grading/.build/faults.so \\\n"
-             "    valgrind ./server 9000 9001 9002 9003\n"
-             "# in a second terminal: make backends; in a third:\n"
-             "(for i in $(seq 80); do\n"
-             "    echo \"search $(head -c 4000 /dev/zero | tr '\\0' x)\"; done\n"
+             "make backends               # and in a second terminal:\n"
+             "make run TOOL=valgrind FAULTS=small_buffers   # and in a third terminal:\n"
+             "(for i in $(seq 300); do    # 18 answers: two bytes more than 64 KiB\n"
+             "    echo \"search $(head -c 3623 /dev/zero | tr '\\0' x)\"; done\n"
              "    head -c 5000 /dev/zero | tr '\\0' x; sleep 9) |\n"
              "    nc 127.0.0.1 9000 | sleep 9");
     struct slow_client c = begin_to_pend(s);
