@@ -237,6 +237,25 @@ lab04-select          8/30   2 passed, 1 failed, 2 skipped
 END
 }
 
+# crashes_with FLAGS - grades a server that crashes when it has created a file with these flags of open(2)
+crashes_with() {
+    sed -e '1i #include <fcntl.h>' \
+        -e "/serve_client(int client)$/,/^{/s@^{@&\n    if (open(\"$PWD/crashed\", $1, 0600) != -1)\n        abort();@" \
+        "$SOLUTION" >server.c
+    run env GRADE_JOBS=1 "$GRADING/grade" --file server.c --json r.json lab01
+    [ "$status" -eq 0 ]
+    result '[.checks[] | select(.status == "failed") | .name] == ["echo_line"]'
+}
+
+@test "a crash that does not happen again is a failure, and does not hide what the other checks find" {
+    crashes_with 'O_CREAT | O_EXCL'
+    has "when the check was run again, it passed: whether the server crashes depends on when its threads run"
+    result 'all(.checks[]; .status != "skipped")'
+    crashes_with O_CREAT
+    [[ "$output" != *"run again"* ]]
+    result '[.checks[] | select(.status == "skipped")] | length > 10'
+}
+
 @test "checks that were started early are skipped all the same, and leave nothing behind" {
     patch -s -o server.c "$GRADING/../lab02-fork/solution.c" <"$GRADING/mutants/lab02-fork/parent-keeps-the-client.patch"
     for jobs in 1 8; do

@@ -99,6 +99,11 @@ static enum failure kind_of_failure(void)
     }
 }
 
+bool server_crashed(void)
+{
+    return kind_of_failure() == CRASHED;
+}
+
 /* A kind that contains this one, or the same. */
 static enum failure broader(enum failure kind)
 {

@@ -7,6 +7,8 @@
 
 #include "core/failures.h"
 
+#include <stdbool.h>
+
 /* For the current step: another hint and other commands than the check's, until the next call.
  * Literals; NULL: the check's own. */
 void set_hint(const char *hint, const char *by_hand);
@@ -18,6 +20,8 @@ void note_failure(enum failure kind);
 /* A server under test has been started, or has ended: by this signal, or by itself (0). */
 void note_server_started(void);
 void note_server_ended(int sig);
+
+bool server_crashed(void);
 
 /* Of the failure in the report: the hint, and the commands that show it. Allocated, or NULL. */
 struct check;

@@ -3,39 +3,26 @@
 #include "core/preflight.h"
 #include "core/report.h"
 #include "core/report_json.h"
+#include "core/run_check.h"
 #include "core/supervisor.h"
-#include "core/timeline.h"
 
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* Far above the deadline of any wait: only a defect of the harness takes longer. */
-enum { MAX_SECONDS = 300 };
-
-static void (*running)(void);
-static const char *running_name;
-static pid_t subreaper;
-
-pid_t check_process(void)
-{
-    return subreaper;
-}
 
 /* What is known of a check; in memory shared with the process that runs it. */
 struct outcome {
     enum { WAITING, RUNNING, ENDED, DONE } state; /* ENDED: do those that it needs pass? */
     bool requested; /* its result is wanted; others may be needed by it */
     bool shown;
-    bool is_repeated;        /* the machine was too slow, so it is run once more, alone */
+    bool by_chance;   /* it failed because the server crashed, and passed when it was run again */
+    bool is_repeated; /* the machine was too slow, so it is run once more, alone */
     const char *failed_need; /* it was skipped because this check did not pass, or failed as well */
     pid_t process;
     double seconds, cpu_seconds; /* the CPU time of the check, its servers and their descendants */
@@ -44,96 +31,6 @@ struct outcome {
 
 static struct outcome *outcomes;               /* by the check's number */
 static bool needed_by[MAX_CHECKS][MAX_CHECKS]; /* [i][j]: j needs i, directly or not */
-
-START_TEST(run_body)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGPIPE, SIG_IGN);
-    begin_timeline(running_name);
-    running();
-    end_timeline();
-    if (passed_hook != NULL)
-        passed_hook();
-    report->status = PASSED;
-}
-END_TEST
-
-/* The body sets the status, in shared memory. A body that set none crashed, hung or was killed:
- * that is the grader's fault, whatever libcheck calls it. */
-static void run(const char *name, void (*body)(void))
-{
-    running = body;
-    running_name = name;
-    Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
-    tcase_set_timeout(tcase, MAX_SECONDS);
-    tcase_add_test(tcase, run_body);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_FORK);
-    srunner_run_all(runner, CK_SILENT);
-    if (report->status == UNFINISHED) {
-        TestResult **results = srunner_results(runner);
-        snprintf(report->received, sizeof report->received,
-                 "the check itself failed to complete: %s",
-                 results != NULL ? tr_msg(results[0]) : "no result");
-        free(results);
-        report->status = ERROR;
-    }
-    srunner_free(runner);
-    kill_descendants(); /* what the server's children left behind */
-}
-
-static void become_subreaper(void)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    subreaper = getpid();
-}
-
-/* The checks mostly wait. */
-static int max_concurrent(void)
-{
-    const char *jobs = getenv("GRADE_JOBS");
-    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 3;
-    return n > 0 ? n : 1;
-}
-
-static pid_t start_part(const char *name, void (*body)(void), struct report *its_report)
-{
-    pid_t process = fork();
-    if (process == 0) {
-        become_subreaper();
-        report = its_report;
-        run(name, body);
-        _exit(0);
-    }
-    return process;
-}
-
-static void run_parts(const struct check *check)
-{
-    void (*bodies[MAX_PARTS + 1])(void) = {check->body};
-    pid_t processes[MAX_PARTS + 1];
-    int n = 1;
-    for (int i = 0; i < MAX_PARTS && check->parts[i] != NULL; i++)
-        bodies[n++] = check->parts[i];
-    struct report *reports = mmap(NULL, (size_t)n * sizeof *reports, PROT_READ | PROT_WRITE,
-                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    /* The others end when an earlier one has not passed, or could not be started. */
-    int decisive = 0, started = 0;
-    for (bool passed = reports != MAP_FAILED; passed && decisive < n;) {
-        for (; started < n && (started <= decisive || max_concurrent() > 1); started++)
-            processes[started] = start_part(check->name, bodies[started], &reports[started]);
-        while (waitpid(processes[decisive], NULL, 0) == -1 && errno == EINTR)
-            ;
-        passed = reports[decisive].status == PASSED;
-        decisive += passed;
-    }
-    if (reports != MAP_FAILED)
-        *report = reports[decisive < n ? decisive : 0];
-    kill_descendants();
-}
 
 /* Runs the check in a process of its own, a subreaper: concurrent checks must not kill each other's
  * servers. */
@@ -144,12 +41,7 @@ static void start(int number)
     pid_t process = fork();
     if (process == 0) {
         double start = now();
-        become_subreaper();
-        report = &outcome->report;
-        if (check_at(number)->parts[0] != NULL)
-            run_parts(check_at(number));
-        else
-            run(check_at(number)->name, check_at(number)->body);
+        outcome->by_chance = run_check(check_at(number), &outcome->report);
         outcome->seconds = now() - start;
         _exit(0);
     }
@@ -185,6 +77,12 @@ static enum status status_of(int number)
     return outcomes[number].report.status;
 }
 
+/* May the checks that need this one be run? */
+static bool permits_others(int number)
+{
+    return status_of(number) == PASSED || outcomes[number].by_chance;
+}
+
 /* All that the check needs is known: it can be run, or is skipped. */
 static bool is_decided(int number)
 {
@@ -194,8 +92,7 @@ static bool is_decided(int number)
             return false;
     needs = check_at(number)->needs;
     for (int needed; (needed = next_needed(&needs)) >= 0;)
-        if (is_selected(needed) && outcomes[number].failed_need == NULL &&
-            status_of(needed) != PASSED)
+        if (is_selected(needed) && outcomes[number].failed_need == NULL && !permits_others(needed))
             outcomes[number].failed_need = check_at(needed)->name;
     return true;
 }
@@ -253,7 +150,7 @@ static bool may_start_early(int number)
         if (needed_by[i][number] &&
             (outcomes[i].state == DONE || outcomes[i].state == ENDED ||
              check_at(i)->needs == NULL) &&
-            status_of(i) != PASSED)
+            !permits_others(i))
             return false;
     return true;
 }

@@ -10,20 +10,17 @@
  * A check for which the machine was too slow has no verdict. It is run once more when the others
  * have ended, alone.
  *
- * A check is skipped when one that it needs did not pass. If only some checks are selected, those
- * that they need are run only after a failure, to say where to begin.
+ * A check is skipped when one that it needs did not pass. But if the server crashed and does not
+ * when the check is run again, the failure stays, and those that need the check are run. If only
+ * some checks are selected, those that they need are run only after a failure, to say where to
+ * begin.
  */
 #ifndef CORE_RUNNER_H
 #define CORE_RUNNER_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 /* Returns the exit status: 0 graded, 3 the machine or the grader failed. */
 int run_checks(const char *lab, const char *json_file, bool show_progress);
-
-/* The process of the current check, a subreaper: all that the check starts descends from it. 0 when
- * there is none. */
-pid_t check_process(void);
 
 #endif

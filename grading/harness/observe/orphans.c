@@ -5,7 +5,7 @@
  */
 #include "observe/orphans.h"
 #include "core/procfs.h"
-#include "core/runner.h"
+#include "core/run_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #include "observe/process_tree.h"
 #include "core/procfs.h"
 #include "core/report.h"
-#include "core/runner.h"
+#include "core/run_check.h"
 
 #include <dirent.h>
 #include <errno.h>
