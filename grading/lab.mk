@@ -86,7 +86,7 @@ compile_commands.json: FORCE
 	echo "compile_commands.json is up to date."
 
 test:
-	@GRADE_KEEP_SCORE=yes GRADE_CC="$(CC)" bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
+	@GRADE_KEEP_SCORE=yes GRADE_CC="$(CC)" GRADE_SOURCE="$(filter-out server.c,$(SOURCE))" bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
 	    $(if $(filter-out server.c,$(SOURCE)),--file "$(SOURCE)") $(LAB)
 
 trace:
@@ -104,6 +104,8 @@ hint:
 diff:
 	@if [ -z "$(PREVIOUS)" ]; then echo "$(if $(filter lab01%,$(LAB)),$(LAB) is the first \
 	lab,The lab before $(LAB) is not here): there is nothing to compare it with."; \
+	elif [ ! -e "../$(PREVIOUS)/$(SOURCE)" ]; then \
+	echo "There is no $(PREVIOUS)/$(SOURCE) to compare with." >&2; exit 1; \
 	else diff -u --color=auto "../$(PREVIOUS)/$(SOURCE)" "$(SOURCE)" || [ $$? = 1 ]; fi
 
 watch:

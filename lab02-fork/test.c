@@ -233,10 +233,11 @@ static void signal_late_child(void)
 }
 
 CHECK(stop_ends_children, 5, "leaves no child behind when it stops", .needs = "no_zombies",
-      .hint = "The check signals the parent only. It must signal each child, and wait for all of "
-              "them before it exits. In a child, the signal interrupts recv() (EINTR), which is "
-              "then called again, unless the handler shuts down the client: what is `current` "
-              "there?",
+      .hint =
+          "The check signals the parent only. The parent must signal each child, and wait for "
+          "all of them before it exits. In a child, the signal interrupts recv() (EINTR), which is "
+          "then called again, unless the handler shuts down the client: what is `current` "
+          "there?",
       .by_hand = "make run                    # and in a second terminal:\n"
                  "s=$(make pid); sleep 60 | nc 127.0.0.1 9000 & sleep 1\n"
                  "child=$(pgrep -P $s); kill $s; sleep 1\n"

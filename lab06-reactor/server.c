@@ -469,7 +469,8 @@ static ssize_t recv_deadline(double deadline, int fd, void *data, size_t size)
 static bool recv_line_deadline(double deadline, int fd, struct line *line)
 {
     /* TODO 6: A line may arrive in pieces. Collect them until the newline is there, but no more
-     * than a line may hold. On failure errno is the reason: EAGAIN if the deadline has passed. */
+     * than a line may hold. On failure errno is the reason: EAGAIN if the deadline has passed, and
+     * something else if the backend has closed the connection or sent too much. */
     (void)deadline, (void)fd, (void)line, (void)recv_deadline;
     return false;
 }

@@ -316,9 +316,9 @@ static bool co_connect(int fd, int port)
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    /* TODO 8: The first call fails with EINPROGRESS: the socket is not writable yet, though
-     * co_socket has set `writable`. When the connection is established or refused, it becomes
-     * writable, and calling connect again returns the result. */
+    /* TODO 8: The first call fails with EINPROGRESS: co_socket has set `writable`, but the socket
+     * is not writable yet. When the connection is established or refused, it becomes writable, and
+     * calling connect again returns the result. */
     (void)fd, (void)address;
     errno = ENOSYS;
     return false;
@@ -387,9 +387,9 @@ static void handle_event(const struct epoll_event *event)
             return;
         }
     }
-    /* TODO 9: Record what the event reports: readable, writable, hung up. On a broken connection
-     * recv and send do not block: they return the error. Wake the coroutine that waits for this
-     * descriptor. */
+    /* TODO 9: Record what the event reports: readable, writable, hung up (EPOLLRDHUP). With
+     * EPOLLERR or EPOLLHUP it is all three: recv and send do not block then, but return the error.
+     * Wake the coroutine that waits for this descriptor. */
     (void)wake;
 }
 

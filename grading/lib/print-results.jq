@@ -69,6 +69,13 @@ def skipped_row: causes as $causes
 
 # ---- what happened in a check that failed --------------------------------------------------------
 
+# make test SOURCE=copy.c, and PORT in the environment: the other commands need them as well.
+def source: $ENV.GRADE_SOURCE // "" | if . == "" or test("^[\\w./-]+$") then . else @sh end
+    | if . == "" then "" else " SOURCE=\(.)" end;
+
+def as_set_up: gsub("\\bmake run\\b"; "make run" + source)
+    | if $ENV.PORT // "" | test("^[1-9][0-9]{0,4}$") then gsub("\\b9000\\b"; $ENV.PORT) else . end;
+
 def story: select(.status == "failed" or .status == "error")
     | "",
     ("\(.name): a correct server \(.title)" | wrap(80; "    ")[] | paint("1")),
@@ -81,9 +88,10 @@ def story: select(.status == "failed" or .status == "error")
         (.needs // empty | "\(.) fails too: start there" | text | block("first")),
         (.hint | text | block("hint")),
         # To be copied, so not wrapped.
-        (.by_hand // "" | split("\n") | block("by hand")),
+        (.by_hand // "" | as_set_up | split("\n") | block("by hand")),
         (["make hint CHECK=\(.name)",
-            (select(.can_be_traced) | "make trace CHECK=\(.name)    # who waits for whom in it")] | block("more"))
+            (select(.can_be_traced) | "make trace CHECK=\(.name)\(source)    # who waits for whom in it")]
+            | block("more"))
     else empty end);
 
 # ---- a lab, and the table at the end -------------------------------------------------------------

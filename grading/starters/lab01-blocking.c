@@ -44,10 +44,10 @@ int main(int argc, char **argv)
     print_address(listener);
 
     unsigned long long connections = 0, bytes = 0;
-    /* TODO 1: Until a signal has set `stopping`, accept one client after another. Count each, serve
-     * it, add the bytes sent back to the total, and close its socket. While a client is being
-     * served, on_signal must find it in `current`. What if a signal arrives after accept, but
-     * before `current` is set? */
+    /* TODO 1: Until a signal has set `stopping`, accept one client after another. Count each that
+     * was accepted, serve it, add the bytes sent back to the total, and close its socket. While a
+     * client is being served, on_signal must find it in `current`. What if a signal arrives after
+     * accept, but before `current` is set? */
     (void)serve_client;
     close(listener);
     printf("served %llu connections, %llu bytes\n", connections, bytes);
@@ -101,7 +101,7 @@ static int listen_on(int port)
                                   .sin_port = htons((uint16_t)port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     /* TODO 4: Create a TCP socket for IPv4. Allow its port to be bound again soon after the last
-     * run (SO_REUSEADDR), give it the address, and listen with the longest possible backlog. If
+     * run (SO_REUSEADDR), give it the address, and listen with the longest backlog (SOMAXCONN). If
      * any of these calls fails, pass its name to die(). Return the socket. */
     (void)address;
     errno = ENOSYS;

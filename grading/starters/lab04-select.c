@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 
     while (!stopping) {
         /* TODO 2: Wait until a descriptor is ready. Serve each ready client. If its interest has
-         * changed, update it, even to WANT_CLOSE: the client must leave the sets. If it is
+         * changed, update the sets, for WANT_CLOSE as well: the client must leave them. If it is
          * WANT_CLOSE, then call close_later, which moves the client to a different list. Accept new
          * clients. */
         (void)write_set, (void)serve_client, (void)accept_clients;

@@ -495,8 +495,9 @@ static void send_request(struct source *source, uint32_t events)
     (void)events;
     struct call *call = (struct call *)source;
     struct line *line = &call->search->line;
-    /* TODO 7: Send what is left of the request. Once all of it is sent, wait for the answer and for
-     * nothing else: a socket is almost always writable. */
+    /* TODO 7: Send what is left of the request. Once all of it is sent, wait for the answer, which
+     * replaces the request in the line, and for nothing else: a socket is almost always writable.
+     */
     (void)call, (void)line, (void)receive_answer;
 }
 

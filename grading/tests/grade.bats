@@ -538,6 +538,28 @@ kill_at() {
     cmp server.c.~1~ "$SOLUTION"
 }
 
+@test "make test SOURCE=copy.c, with a PORT: the commands that it prints have both" {
+    cp -a "$GRADING/.." course
+    cd course/lab01-blocking
+    patch -s -o 'my copy.c' "$SOLUTION" <"$GRADING/mutants/lab01-blocking/strlen-of-received-data.patch"
+    cp 'my copy.c' copy.c
+    PORT=9300 run make test CHECK=all_bytes SOURCE=copy.c
+    has "make run SOURCE=copy.c "
+    has "nc -N 127.0.0.1 9300"
+    has "make trace CHECK=all_bytes SOURCE=copy.c "
+    has "make hint CHECK=all_bytes"
+    run env -u PORT make test CHECK=all_bytes SOURCE='my copy.c'
+    has "make trace CHECK=all_bytes SOURCE='my copy.c' "
+    has "nc -N 127.0.0.1 9000"
+    cp copy.c server.c
+    run make test CHECK=all_bytes
+    [[ "$output" != *SOURCE* ]]
+    cd ../lab02-fork
+    run make diff SOURCE=none.c
+    [ "$status" -ne 0 ]
+    has "There is no lab01-blocking/none.c to compare with."
+}
+
 # hint [NAME=VALUE...] - the first hint for $check, with no more than these variables to choose its language
 hint() {
     run env -u LC_ALL -u LC_MESSAGES -u LANG -u HINTS "$@" make hint "CHECK=$check"

@@ -268,7 +268,7 @@ END
     patch -s -o s.c "$ROOT/lab05-epoll/solution.c" <"$GRADING/mutants/lab05-epoll/edge-without-draining.patch"
     run "$GRADING/trace" --file s.c --check big_message 5
     [ "$status" -eq 0 ]
-    has "bytes of it lie unread in the socket, and the main thread is in epoll_wait (line "
+    has "bytes that it has sent are unread, and the main thread is in epoll_wait (line "
     has "waiting for a new event."
 }
 

@@ -13,6 +13,7 @@ A lane is {"kind": "client" | "task" | "coroutine", "name", "begin", "end", "seg
 A mark is {"time", "what"}: what a client did, or that a lane was running for a moment ("runs", with "for").
 """
 import collections
+import math
 
 SOON = 0.1     # seconds: on a busy machine a server is as slow as that
 SPINS = 1000   # who repeats calls so often without progress spins
@@ -497,8 +498,8 @@ class Waiting:
             unread = self.unread(client, time, segment["end"])
             if unread > 0:
                 it_waits = "waiting for a new event" if call["function"] == "epoll_wait" else "which does not report them"
-                lie = f"{unread:,} bytes of it lie" if unread > 1 else "a byte of it lies"
-                return whom, f"Client {client} waits: {lie} unread in the socket, and {what}, {it_waits}."
+                are = f"{unread:,} bytes that it has sent are" if unread > 1 else "a byte that it has sent is"
+                return whom, f"Client {client} waits: {are} unread, and {what}, {it_waits}."
         return whom, f"Client {client} {how}{clause(name, call)}."
 
 
@@ -507,7 +508,11 @@ def client_lane(recording, client, waiting):
     if not events:
         return None
     gone = [e["time"] for e in events if e["what"] in GONE]
-    begin, end = max(0, events[0]["time"]), gone[0] if gone else recording["duration"]
+    # The client may be told late, on a busy machine, that it is connected.
+    called = [call["end"] or call["begin"] for call in waiting.calls_for[f"client {client['name']}"]]
+    first = min([events[0]["time"], waiting.accepted_at(client["name"]) or math.inf, *called])
+    events = [events[0] | {"time": first}, *events[1:]]
+    begin, end = max(0, first), gone[0] if gone else recording["duration"]
     lane = {"kind": "client", "name": f"client {client['name']}", "begin": begin, "end": end, "segments": [],
             "marks": [{"time": e["time"], "what": e["what"], "text": e["text"]} for e in events]}
     accepted = waiting.accepted_at(client["name"])

@@ -24,7 +24,7 @@ static const char *const general_hints[FAILURES] = {
     [EXITED] = "The server ended by itself: main returned, or something called exit(). Its last "
                "message on standard error, if there is one, names the call that failed.",
     [SPINNING] = "The server spins: a call fails, or returns, at once every time, and the loop "
-                 "repeats it. The evidence names the call, or the trace below does: why does it "
+                 "repeats it. The evidence names the call, or strace does, as below: why does it "
                  "return at once, and what should the loop wait for instead?",
     [STOPPED_READING] = "The server has read only a part of what this client sends, although the "
                         "client reads all that is sent back. What makes it call recv() for this "

@@ -142,6 +142,8 @@ struct peer *connect_with_nc(struct server *s)
         if (info.si_pid == p->nc && info.si_code == CLD_EXITED && info.si_status == 127)
             grader_error("nc cannot be run (Debian package netcat-openbsd)");
         if (info.si_pid == p->nc)
+            fail_if_ended(s, "a connection for nc");
+        if (info.si_pid == p->nc)
             fail_check(s, "a connection for nc", "nc exited at once with status %d",
                        info.si_status);
         if (over)
