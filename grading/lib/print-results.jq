@@ -73,8 +73,12 @@ def skipped_row: causes as $causes
 def source: $ENV.GRADE_SOURCE // "" | if . == "" or test("^[\\w./-]+$") then . else @sh end
     | if . == "" then "" else " SOURCE=\(.)" end;
 
-def as_set_up: gsub("\\bmake run\\b"; "make run" + source)
-    | if $ENV.PORT // "" | test("^[1-9][0-9]{0,4}$") then gsub("\\b9000\\b"; $ENV.PORT) else . end;
+def in_place_of(old; new): split(old) | join(new); # gsub takes time in proportion to the square of the length
+def as_set_up: in_place_of("make run"; "make run\(source)")
+    | if $ENV.PORT // "" | test("^[1-9][0-9]{0,4}$")
+      then reduce ("127.0.0.1 ", "127.0.0.1/", "./server ", ":") as $before
+          (.; in_place_of($before + "9000"; $before + $ENV.PORT))
+      else . end;
 
 def story: select(.status == "failed" or .status == "error")
     | "",

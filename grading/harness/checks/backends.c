@@ -287,7 +287,7 @@ static void expect_echoes_while_connecting(struct server *s, struct peer *client
 {
     set_hint("A backend does not accept the connection, so connect() takes long. It must not block "
              "the thread that serves the clients: is the socket non-blocking before connect()?",
-             "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; for i in 1 2 3; do\n"
+             "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; sleep 1; for i in 1 2 3; do\n"
              "    nc -d 127.0.0.1 9001 & done       # its backlog is full; in a second terminal:\n"
              "make run                    # and in a third terminal:\n"
              "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.2\n"
@@ -298,7 +298,7 @@ static void expect_echoes_while_connecting(struct server *s, struct peer *client
 static void expect_timeout_while_connecting(struct peer *client)
 {
     set_hint(timeout_hint,
-             "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; for i in 1 2 3; do\n"
+             "nc -lk 127.0.0.1 9001 & sleep 1; kill -STOP $!; sleep 1; for i in 1 2 3; do\n"
              "    nc -d 127.0.0.1 9001 & done       # its backlog is full; in a second terminal:\n"
              "make run                    # and in a third terminal:\n"
              "echo 'search x' | nc -N 127.0.0.1 9000   # error: user backend timed out");
