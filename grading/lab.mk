@@ -86,7 +86,8 @@ compile_commands.json: FORCE
 	echo "compile_commands.json is up to date."
 
 test:
-	@GRADE_KEEP_SCORE=yes GRADE_CC="$(CC)" GRADE_SOURCE="$(filter-out server.c,$(SOURCE))" bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
+	@GRADE_KEEP_SCORE=yes GRADE_CC="$(CC)" GRADE_SOURCE="$(SOURCE)" \
+	    bash $(GRADING)grade --strict $(addprefix --check ,$(CHECK)) \
 	    $(if $(filter-out server.c,$(SOURCE)),--file "$(SOURCE)") $(LAB)
 
 trace:

@@ -28,11 +28,11 @@ def text: if . == null then [] else split("\n") | map(wrap(text_width)) | add //
 # The first and the last actions are enough, and those that set up the backends or search.
 def shorten:
     if length <= 16 then .
-    else (.[4:-8] | map(select(test(" backend| sends \"search "))) | .[-4:]) as $backends
+    else (.[4:-8] | map(select(test(" backend| sends \"search "))) | .[-4:]) as $chosen
         | .[:4]
             + ["... (\(length - 12) more"
-                + (if $backends == [] then "" else ", among them:" end) + ")"]
-            + $backends + (if $backends == [] then [] else ["..."] end) + .[-8:]
+                + (if $chosen == [] then "" else ", among them:" end) + ")"]
+            + $chosen + (if $chosen == [] then [] else ["..."] end) + .[-8:]
     end;
 
 def score: if .score == null then "-" else (.score | tostring) end;
@@ -70,8 +70,8 @@ def skipped_row: causes as $causes
 # ---- what happened in a check that failed --------------------------------------------------------
 
 # make test SOURCE=copy.c, and PORT in the environment: the other commands need them as well.
-def source: $ENV.GRADE_SOURCE // "" | if . == "" or test("^[\\w./-]+$") then . else @sh end
-    | if . == "" then "" else " SOURCE=\(.)" end;
+def source: $ENV.GRADE_SOURCE // "server.c"
+    | if . == "server.c" then "" elif test("^[\\w./-]+$") then " SOURCE=\(.)" else " SOURCE=\(@sh)" end;
 
 def in_place_of(old; new): split(old) | join(new); # gsub takes time in proportion to the square of the length
 def as_set_up: in_place_of("make run"; "make run\(source)")

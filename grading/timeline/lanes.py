@@ -509,13 +509,12 @@ def client_lane(recording, client, waiting):
         return None
     gone = [e["time"] for e in events if e["what"] in GONE]
     # The client may be told late, on a busy machine, that it is connected.
-    called = [call["end"] or call["begin"] for call in waiting.calls_for[f"client {client['name']}"]]
-    first = min([events[0]["time"], waiting.accepted_at(client["name"]) or math.inf, *called])
+    accepted = waiting.accepted_at(client["name"])
+    first = min(events[0]["time"], math.inf if accepted is None else accepted)
     events = [events[0] | {"time": first}, *events[1:]]
     begin, end = max(0, first), gone[0] if gone else recording["duration"]
     lane = {"kind": "client", "name": f"client {client['name']}", "begin": begin, "end": end, "segments": [],
             "marks": [{"time": e["time"], "what": e["what"], "text": e["text"]} for e in events]}
-    accepted = waiting.accepted_at(client["name"])
     sent = received = 0
     by_lines = recording["lab"] >= "lab06"  # half a line is owed no answer there
     since = None
