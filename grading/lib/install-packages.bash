@@ -51,8 +51,8 @@ install_packages() {
     log=$(mktemp)
     echo "Installing ..." >&2
     # A fresh machine has no package lists, and old lists name versions that no longer exist.
-    if ! { DEBIAN_FRONTEND=noninteractive $sudo apt-get update &&
-        DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -o DPkg::Lock::Timeout=120 "${missing[@]}"; } >"$log" 2>&1 \
+    if ! { $sudo env DEBIAN_FRONTEND=noninteractive apt-get update &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=120 "${missing[@]}"; } >"$log" 2>&1 \
         </dev/null; then
         tail -n 5 "$log" >&2
         rm -f "$log"

@@ -14,7 +14,15 @@ setup_file() {
     export PROBLEM
     [ -z "$PROBLEM" ] || return 0
     local attack name
-    # Lab 1: what takes memory or time, and its neighbours.
+    # Lab 1: what takes memory, and a neighbour; a class of their own, since they are allowed less than the default.
+    # Where memory is slow, a server may have used its three seconds of CPU time before it has one gigabyte; so it is
+    # certain which of the two limits is reached.
+    for attack in "$GRADING"/tests/hostile/memory/*.c; do
+        hand_in "$(basename "$attack" .c)" lab01-blocking insert_attack "$attack"
+    done
+    hand_in neighbour lab01-blocking cat "$GRADING/../lab01-blocking/solution.c"
+    mv "$CLASS" "$CLASS-memory"
+    # What takes processes or time, and its neighbours.
     for attack in "$GRADING"/tests/hostile/limits/*.c; do
         hand_in "$(basename "$attack" .c)" lab01-blocking insert_attack "$attack"
     done
@@ -29,7 +37,9 @@ setup_file() {
         hand_in "$name" lab02-fork cat "$GRADING/../lab02-fork/solution.c"
     done
     STATUS=0
-    "$GRADING/grade" --class "$CLASS" --results "$RESULTS" --labs 1 --jobs 4 >"$BATS_FILE_TMPDIR/screen" 2>&1 </dev/null || STATUS=$?
+    "$GRADING/grade" --class "$CLASS-memory" --results "$RESULTS-memory" --labs 1 --jobs 4 --memory 300 \
+        >"$BATS_FILE_TMPDIR/screen" 2>&1 </dev/null || STATUS=$?
+    "$GRADING/grade" --class "$CLASS" --results "$RESULTS" --labs 1 --jobs 4 >"$BATS_FILE_TMPDIR/screen-1" 2>&1 </dev/null || STATUS=$?
     "$GRADING/grade" --class "$CLASS" --results "$RESULTS" --labs 2 --jobs 5 >"$BATS_FILE_TMPDIR/screen-2" 2>&1 </dev/null || STATUS=$?
     export STATUS
 }
@@ -46,19 +56,25 @@ hand_in() {
 
 unaffected='.score == 100 and .verdict == "graded"'
 foiled='.verdict == "graded" and .score < 20 and ([.. | strings | select(contains("ATTACK SUCCEEDED"))] == [])'
-too_much_memory=$foiled' and any(.checks[]; any(.evidence[]?; contains("more than 1024 MB of memory were in use")))'
+
+# takes_too_much STUDENT - it was stopped because of that, and the result says so
+takes_too_much() {
+    RESULTS=$RESULTS-memory result "$1" \
+        "$foiled"' and any(.checks[]; any(.evidence[]?; contains("more than 300 MB of memory were in use")))'
+}
 
 @test "the other students have full marks" {
     for student in aaa-correct mmm-correct zzz-correct; do
         result "$student" "$unaffected"
     done
+    RESULTS=$RESULTS-memory result neighbour "$unaffected"
     [ "$STATUS" -eq 0 ]
 }
 
-@test "memory that no process maps is counted: memfds" { result unmapped-memfds "$too_much_memory"; }
-@test "memory that no process maps is counted: memfds in the queues of sockets" { result memfds-in-flight "$too_much_memory"; }
-@test "memory that no process maps is counted: segments of System V" { result detached-segments "$too_much_memory"; }
-@test "memory of a process whose main thread has ended is counted" { result main-thread-ends "$too_much_memory"; }
+@test "memory that no process maps is counted: memfds" { takes_too_much unmapped-memfds; }
+@test "memory that no process maps is counted: memfds in the queues of sockets" { takes_too_much memfds-in-flight; }
+@test "memory that no process maps is counted: segments of System V" { takes_too_much detached-segments; }
+@test "memory of a process whose main thread has ended is counted" { takes_too_much main-thread-ends; }
 @test "oom_score_adj cannot be changed" { result resets-its-oom-score "$unaffected"; }
 
 @test "each server has its own limit of processes" { result sleeping-children "$unaffected"; }

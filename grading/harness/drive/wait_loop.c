@@ -79,9 +79,13 @@ static bool nc_is_running(void)
 static void inspect(struct wait *w, double time, double factor, bool served, bool late)
 {
     pid_t pid = w->server->pid;
+    double since = time - w->inspected;
     /* While this process did not run, on a busy machine, the server may not have run either. */
-    if (time - w->inspected > 2 * INSPECTION_SECONDS)
-        w->quiet_since += time - w->inspected - 2 * INSPECTION_SECONDS;
+    if (since > 2 * INSPECTION_SECONDS) {
+        w->not_watched += since - 2 * INSPECTION_SECONDS;
+        w->quiet_since += since - 2 * INSPECTION_SECONDS;
+        since = 2 * INSPECTION_SECONDS;
+    }
     w->inspected = time;
     uint64_t cpu = read_cpu_time(pid);
     if (w->cpu_at_start == UINT64_MAX)
@@ -90,21 +94,24 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
         w->delay_at_start = read_run_delay(pid);
     double most = known_to_spin == w->server ? MAX_CPU_SECONDS_IF_KNOWN : MAX_CPU_SECONDS;
     double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
+    bool asleep = all_tasks_asleep(pid) && !nc_is_running();
+    if (!asleep)
+        w->awake += since;
     /* On a busy machine a server that spins gets little CPU time. */
-    if (used > most * factor || (late && is_spinning(w) && !all_tasks_asleep(pid))) {
+    if (used > most * factor || (late && is_spinning(w) && !asleep)) {
         note_failure(SPINNING);
         GIVE_UP(w, "the server had used %.0f second%s of CPU time", used, used < 1.5 ? "" : "s");
     } else if (refuses_inspection(pid)) {
         GIVE_UP(w, "%s", REFUSES_INSPECTION);
-    } else if (served || cpu != w->cpu || !all_tasks_asleep(pid) || nc_is_running()) {
+    } else if (served || cpu != w->cpu || !asleep) {
         w->cpu = cpu;
         w->quiet_since = time;
     } else {
         note_asleep(w->server);
-        double asleep = time - w->quiet_since;
-        if (asleep > w->asleep_seconds * factor)
+        double quiet = time - w->quiet_since;
+        if (quiet > w->asleep_seconds * factor)
             GIVE_UP(w, "the server had been asleep for %g seconds", w->asleep_seconds * factor);
-        else if (w->server_must_act && asleep > BRIEFLY_ASLEEP_SECONDS && never_wakes(w->server))
+        else if (w->server_must_act && quiet > BRIEFLY_ASLEEP_SECONDS && never_wakes(w->server))
             GIVE_UP(w, "the server had been asleep, and nothing would have woken it");
     }
 }
@@ -126,16 +133,19 @@ double asleep_while_waiting(void)
     return asleep_in_check;
 }
 
-/* A server that spends most of a long wait in the queue for a CPU is not the one that is slow. */
+/* If much of a long wait was spent in the queue for a CPU, or for a disk, by the server, by nc or
+ * by this process, it is not the server that is slow. */
 static void excuse_slow_machine(const struct wait *w, double time)
 {
     if (w->server == NULL || w->delay_at_start == UINT64_MAX)
         return;
-    uint64_t delay = read_run_delay(w->server->pid);
-    double seconds = delay > w->delay_at_start ? (double)(delay - w->delay_at_start) / 1e9 : 0;
-    if (seconds > (time - w->since) / 2)
-        machine_too_slow("in %.0f seconds the server spent %.0f waiting for a CPU", time - w->since,
-                         seconds);
+    uint64_t delay = read_run_delay(w->server->pid), cpu = read_cpu_time(w->server->pid);
+    double queued = delay > w->delay_at_start ? (double)(delay - w->delay_at_start) / 1e9 : 0;
+    double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
+    double seconds = (queued > w->awake - used ? queued : w->awake - used) + w->not_watched;
+    if (seconds > (time - w->since) / 4)
+        machine_too_slow("in %.0f seconds the server and the grader spent %.0f waiting for a CPU",
+                         time - w->since, seconds);
 }
 
 bool continue_wait(struct wait *w)

@@ -17,6 +17,8 @@ struct wait {
     struct server *server;
     double since, quiet_since, inspected;
     uint64_t cpu, cpu_at_start, delay_at_start;
+    double not_watched;    /* for so many seconds this process did not get a CPU */
+    double awake;          /* of the others, so many in which the server had one, or wanted one */
     double asleep_seconds; /* after so long asleep, the server is waiting for what never happens */
     bool server_must_act;  /* until then nothing else happens: if it never wakes, this is over */
     bool over;             /* it gave up */
