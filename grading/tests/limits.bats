@@ -188,3 +188,13 @@ as_ordinary_user() {
     [ -e busy ]
     jq -e '.[0].checks | all(.status != "failed")' grade.json
 }
+
+@test "a server that gets no CPU for a second just before it sends a request: the check is run again" {
+    sed "/^static void send_request/,/^}/s|^    ssize_t n = send|    if (open(\"$BATS_TEST_TMPDIR/held-up\", O_CREAT \| O_EXCL, 0600) != -1) {\n        pid_t server = getpid();\n        if (fork() == 0) {\n            closefrom(3);\n            usleep(1050000);\n            kill(server, SIGCONT);\n            _exit(0);\n        }\n        kill(server, SIGSTOP);\n    }\n&|" \
+        "$ROOT/lab07-callbacks/solution.c" >held-up.c
+    [ "$(grep -c 'kill(server' held-up.c)" -eq 2 ]
+    run "$GRADING/grade" --json grade.json --check search --file held-up.c lab07
+    [ "$status" -eq 0 ]
+    [ -e held-up ]
+    jq -e '.[0].checks | all(.status != "failed")' grade.json
+}

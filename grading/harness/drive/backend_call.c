@@ -4,6 +4,7 @@
 #include "core/timeline.h"
 #include "drive/server_process.h"
 #include "drive/wait_loop.h"
+#include "observe/resources.h"
 #include "observe/tasks.h"
 
 #include <errno.h>
@@ -41,6 +42,11 @@ bool is_held(const struct call *c)
     return c->mode == HOLDS || c->mode == HOLDS_HALF || c->mode == HOLDS_THEN_CLOSES;
 }
 
+static double cpu_seconds(void)
+{
+    return (double)read_cpu_time(latest_server()->pid) / 1e9;
+}
+
 static void close_call(struct call *c)
 {
     if (c->complete && !c->done && is_held(c))
@@ -49,6 +55,8 @@ static void close_call(struct call *c)
         note_backend(c->backend, c->port, "is given up", NULL, 0);
     c->closed = now();
     c->asleep_then = asleep_while_waiting();
+    if (c->closed - c->began > MAX_HELD_SECONDS)
+        c->used_then = cpu_seconds();
     unwatch(&c->source);
     if (is_open(c))
         close(c->source.fd);
@@ -77,7 +85,7 @@ static void send_some(struct call *c, size_t most)
     if (c->start < c->end)
         return;
     note_backend(c->backend, c->port, "answers", NULL, 0);
-    c->done = true;
+    c->done = c->answered = true;
     c->next = 0;
     if (c->mode == CLOSES_BEFORE_NEWLINE || c->mode == TRICKLES || c->mode == ANSWERS_AND_CLOSES)
         close_call(c);
@@ -130,13 +138,25 @@ static void begin_answer(struct call *c)
         send_some(c, all);
 }
 
-/* When the last data arrived, or else the connection: we may be late to look. */
-static double arrival_time(int fd)
+static struct tcp_info read_tcp_info(int fd)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
     getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-    return now() - info.tcpi_last_data_recv / 1e3;
+    return info;
+}
+
+/* When the last data arrived: we may be late to look. */
+static double arrival_time(int fd)
+{
+    return now() - read_tcp_info(fd).tcpi_last_data_recv / 1e3;
+}
+
+/* When the connection arrived, of which only the kernel may know yet. The time of the last data
+ * that was sent is that, as long as there is none. */
+static double connection_time(int fd)
+{
+    return now() - read_tcp_info(fd).tcpi_last_data_sent / 1e3;
 }
 
 /* Reads all that there is; what does not fit in a line is discarded. */
@@ -151,6 +171,8 @@ static void receive_line(struct call *c)
         c->size += n <= 0 || full ? 0 : (size_t)n;
     } while (n > 0);
     bool closed = n == 0 || errno != EAGAIN;
+    if (n == -1 && errno == ECONNRESET) /* it was closed with the answer unread */
+        c->answered = false;
     bool now_complete = !c->complete && memchr(c->line, '\n', c->size) != NULL;
     if (now_complete) {
         c->complete = true;
@@ -164,6 +186,15 @@ static void receive_line(struct call *c)
         close_call(c);
 }
 
+/* Of the seconds that a call took, or has taken, those in which the server was neither asleep nor
+ * at work: it waited for a CPU, or this process did. */
+static double seconds_lost(const struct call *c)
+{
+    double asleep = (is_open(c) ? asleep_while_waiting() : c->asleep_then) - c->asleep;
+    double used = (is_open(c) ? cpu_seconds() : c->used_then) - c->used;
+    return (is_open(c) ? now() : c->closed) - c->began - asleep - used;
+}
+
 void excuse_late_answer(const struct call *c)
 {
     if (c->complete && c->read - c->arrived > MAX_HELD_SECONDS)
@@ -175,6 +206,12 @@ void excuse_late_answer(const struct call *c)
         machine_too_slow("the %s backend did not answer for %.1f seconds, "
                          "and a correct server gives up after one",
                          c->backend, pending);
+    bool at_once = !is_held(c) && c->mode != TRICKLES && c->mode != SLOW;
+    if (at_once && !c->answered && pending > MAX_HELD_SECONDS &&
+        seconds_lost(c) > MAX_HELD_SECONDS / 2)
+        machine_too_slow("a call to the %s backend took %.1f seconds, and in %.1f of them the "
+                         "server waited for a CPU; a correct server gives up after one",
+                         c->backend, pending, seconds_lost(c));
 }
 
 static void on_call(struct source *source, uint32_t events)
@@ -206,8 +243,9 @@ struct call *new_call(int fd, const char *backend, enum backend_mode mode,
     c->port = peer_port(fd);
     c->mode = mode;
     c->fixed = fixed;
-    c->began = arrival_time(fd);
+    c->began = connection_time(fd);
     c->asleep = asleep_while_waiting();
+    c->used = cpu_seconds();
     receive_line(c);
     update_call(c);
     return c;

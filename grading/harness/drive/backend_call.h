@@ -39,14 +39,17 @@ struct call {
     size_t size;
     bool complete; /* a whole line has been received */
     bool done;     /* the whole answer has been sent, or the call is closed */
+    bool answered; /* the whole answer has been sent, and not been left unread */
     char *answer;
     size_t start, end;
-    double began, next;   /* when the server began it; when its next piece is due, or 0 */
+    double began, next;   /* when the server connected; when the next piece is due, or 0 */
     double arrived, read; /* when the line was complete; when we saw it */
     double given_up;      /* when the server closed while the answer was held, or 0 */
     double asleep;        /* asleep_while_waiting() when it was accepted */
     double closed;        /* when the server had closed it, or 0 */
     double asleep_then;   /* asleep_while_waiting() at that time */
+    double used;          /* seconds of CPU time that the server had used when it was accepted */
+    double used_then;     /* the same when it was closed, if that was late */
     struct call *link;
 };
 
