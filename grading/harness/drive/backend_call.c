@@ -186,13 +186,13 @@ static void receive_line(struct call *c)
         close_call(c);
 }
 
-/* Of the seconds that a call took, or has taken, those in which the server was neither asleep nor
- * at work: it waited for a CPU, or this process did. */
+/* Of the seconds since the call was accepted, those in which the server was neither asleep nor at
+ * work: it waited for a CPU, or this process did. */
 static double seconds_lost(const struct call *c)
 {
     double asleep = (is_open(c) ? asleep_while_waiting() : c->asleep_then) - c->asleep;
     double used = (is_open(c) ? cpu_seconds() : c->used_then) - c->used;
-    return (is_open(c) ? now() : c->closed) - c->began - asleep - used;
+    return (is_open(c) ? now() : c->closed) - c->accepted - asleep - used;
 }
 
 void excuse_late_answer(const struct call *c)
@@ -244,6 +244,7 @@ struct call *new_call(int fd, const char *backend, enum backend_mode mode,
     c->mode = mode;
     c->fixed = fixed;
     c->began = connection_time(fd);
+    c->accepted = now();
     c->asleep = asleep_while_waiting();
     c->used = cpu_seconds();
     receive_line(c);

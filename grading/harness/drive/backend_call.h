@@ -45,11 +45,12 @@ struct call {
     double began, next;   /* when the server connected; when the next piece is due, or 0 */
     double arrived, read; /* when the line was complete; when we saw it */
     double given_up;      /* when the server closed while the answer was held, or 0 */
-    double asleep;        /* asleep_while_waiting() when it was accepted */
-    double closed;        /* when the server had closed it, or 0 */
-    double asleep_then;   /* asleep_while_waiting() at that time */
-    double used;          /* seconds of CPU time that the server had used when it was accepted */
-    double used_then;     /* the same when it was closed, if that was late */
+    double accepted;
+    double asleep;      /* asleep_while_waiting() when it was accepted */
+    double closed;      /* when the server had closed it, or 0 */
+    double asleep_then; /* asleep_while_waiting() at that time */
+    double used;        /* seconds of CPU time that the server had used when it was accepted */
+    double used_then;   /* the same when it was closed, if that was late */
     struct call *link;
 };
 
