@@ -159,7 +159,7 @@ load downloads/common.bash
     row_is other 'other|||lab01-blocking: not handed in; there is lab01-blocking/main.c, lab01-blocking/notes.pdf'
 }
 
-@test "archives, also in directories: zip, tar, tar.gz, tar.xz, tar.bz2, 7z; a broken one is listed" {
+@test "archives, also in directories: zip, tar, tar.gz, tar.xz, tar.bz2, 7z, rar; a broken one is listed" {
     server files/lab01-blocking 8
     mkdir class class/in-directory class/broken-in-directory class/unpacked
     for extension in tar tar.gz tar.xz tar.bz2; do
@@ -173,7 +173,18 @@ load downloads/common.bash
     expected=(a-tar a-tar.gz a-tar.xz a-tar.bz2 in-directory)
     if [ -n "$(type -P bsdtar)" ]; then
         (cd files && bsdtar --format 7zip -cf ../class/seven.7z lab01-blocking)
-        expected+=(seven)
+        # Nothing in Debian writes RAR. One file, not compressed: technote of RAR 4.
+        python3 - files/lab01-blocking/server.c class/four.rar <<'PY'
+import struct, sys, zlib
+def header(kind, flags, fields):
+    rest = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
+    return struct.pack("<H", zlib.crc32(rest) & 0xffff) + rest
+name, data = b"lab01-blocking/server.c", open(sys.argv[1], "rb").read()
+file = struct.pack("<IIBIIBBHI", len(data), len(data), 3, zlib.crc32(data), 0x5b7a0000, 20, 0x30, len(name), 0o100644)
+open(sys.argv[2], "wb").write(b"Rar!\x1a\7\0" + header(0x73, 0, bytes(6)) + header(0x74, 0x8000, file + name)
+                              + data + header(0x7b, 0x4000, b""))
+PY
+        expected+=(seven four)
     fi
     grade_class class --labs 1
     for student in "${expected[@]}"; do
