@@ -25,7 +25,12 @@ COLUMNS = {
     "group": ("group", "section", "groups"),
     "number": ("identifier",),  # of Moodle's grading worksheet: Participant 12345
     "first": ("firstname", "givenname"), "last": ("lastname", "surname", "familyname"),
+    "maximum": ("maximumgrade",), "modified": ("lastmodifiedgrade",),  # of the same
 }
+# Canvas's exported gradebook: its "ID" is not the student's.
+CANVAS_COLUMNS = {"id": ("sisuserid", "sisloginid", "id"), "name": ("student",), "canvas": ("id",),
+                  "login": ("sisloginid",), "group": ("section",)}
+CANVAS_NOBODY = ("Points Possible", "Student, Test")
 
 
 def wrong(message):
@@ -67,11 +72,18 @@ def read_rows(path, option):
 
 def read_roster(path):
     names, rows = read_rows(path, "--roster")
+    canvas = {"student", "id", "sisuserid", "section"} <= set(names)
     result = []
     for line, cells in rows:
-        row = {"line": line}
-        for column, aliases in COLUMNS.items():
+        row = dict.fromkeys((*COLUMNS, "canvas", "login")) | {"line": line}
+        for column, aliases in (CANVAS_COLUMNS if canvas else COLUMNS).items():
             row[column] = next((cells[alias] for alias in aliases if cells.get(alias)), None)
+        if canvas and row["name"] in CANVAS_NOBODY:
+            continue
+        if canvas and row["name"] and row["name"].count(", ") == 1:
+            row["name"] = " ".join(reversed(row["name"].split(", ")))
+        if row["login"] and "@" in row["login"]:
+            row["mail"] = row["login"]
         row["name"] = row["name"] or " ".join(filter(None, (row.pop("first"), row.pop("last")))) or None
         if row["number"]:
             row["number"] = re.sub(r"\D", "", row["number"])
@@ -112,6 +124,8 @@ class Roster:
             mail = (row["mail"] or "").casefold()
             self.enter("id", (row["id"] or "").casefold(), index)
             self.enter("number", row["number"], index)
+            self.enter("canvas", row["canvas"], index)
+            self.enter("user", (row["login"] or "").casefold(), index)
             self.enter("mail", mail, index)
             self.enter("user", mail.split("@")[0], index)
             for form in name_forms(row["name"]):
@@ -127,6 +141,7 @@ class Roster:
         if student["platform"] == "moodle":
             yield "number", student.get("number")
         if student["platform"] == "canvas":
+            yield "canvas", student.get("number")
             yield "id", student.get("number")
         for value in (user, name if student["platform"] in ("plain", "github") else ""):
             yield "id", value.casefold()
@@ -167,12 +182,16 @@ def join_roster(students, rows):
             else:
                 row = rows[index]
                 student.update(student=row["name"], id=row["id"] or student.get("id"), group=row["group"],
-                               mail=row["mail"] or student.get("mail"), row=index, unknown=None)
+                               mail=row["mail"] or student.get("mail"), canvas=row["canvas"], login=row["login"],
+                               row=index, unknown=None)
+                for record in student["labs"].values():
+                    record.update(maximum=row["maximum"], modified=row["modified"])
     for index, row in enumerate(rows):
         if index not in found:
             students.append({"student": row["name"], "identity": f"roster:{row['id'] or row['mail'] or row['name']}",
                              "folder": None, "entry": row["name"], "platform": "roster", "id": row["id"],
-                             "mail": row["mail"], "group": row["group"], "row": index, "problem": None, "labs": {}}
+                             "mail": row["mail"], "group": row["group"], "canvas": row["canvas"],
+                             "login": row["login"], "row": index, "problem": None, "labs": {}}
                             | ({"unclear": f"compare with {', '.join(possible[index])}"} if index in possible
                                else {"absent": True}))
     names = [student["student"] for student in students]
@@ -184,7 +203,8 @@ def join_roster(students, rows):
 
 
 def matches(student, text):
-    values = (student["student"], student["folder"], student.get("id"), student.get("mail"), student.get("name"))
+    values = (student["student"], student["folder"], student.get("id"), student.get("mail"), student.get("name"),
+              student.get("user"), student.get("login"), student.get("number"))
     return text in values or text.casefold() in [v.casefold() for v in values if v]
 
 
@@ -194,7 +214,10 @@ def find_student(students, text, where):
     if not found:
         wrong(f"{where}: there is no student '{text}'")
     if len(found) > 1:
-        wrong(f"{where}: '{text}' can be {' or '.join(s['folder'] for s in found)}: use the directory's name")
+        names = [student["student"] for student in found]
+        if len(set(names)) < len(names):
+            names = [student["folder"] for student in found]
+        wrong(f"{where}: '{text}' can be {' or '.join(names)}")
     return found[0]
 
 
@@ -229,8 +252,26 @@ def previous_of(student, previous):
     return mine[0] if len(mine) == 1 and student["platform"] in ("roster", mine[0].get("platform")) else None
 
 
-def join_previous(students, previous, named):
-    """Labs that are not named this time keep what they had; so does a student who is only in such a lab."""
+def kept_labs(old, named, gone, results):
+    """Labs that are not named this time keep what they had. So do the others, if the student is not in this download at
+    all, as long as the result is there: a download may be of one late student."""
+    kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
+    for lab in named if gone else ():
+        value = old.get("labs", {}).get(lab, {})
+        if "key" in value and os.path.exists(f"{results}/students/{old['folder']}/{lab.split('-')[0]}.json"):
+            kept[lab] = value | {"kept": True}
+            for version in [kept[lab]] + value.get("attempts", []):
+                version.pop("file", None)  # there is nothing to grade again
+    return kept
+
+
+def user_of(student):
+    """Blackboard's name for a student, once it is known."""
+    kind, _, user = (student.get("identity") or "").partition(":")
+    return user if kind == "blackboard" else student.get("user")
+
+
+def join_previous(students, previous, named, results):
     previous = [old for old in previous if old.get("folder")]
     used = set()
     for student in students:
@@ -238,17 +279,19 @@ def join_previous(students, previous, named):
         kept = {}
         if old is not None and old["folder"] not in used:
             student["folder"] = old["folder"]
-            for field in ("id", "mail", "group"):
+            for field in ("id", "mail", "group", "canvas", "login"):
                 student[field] = student.get(field) or old.get(field)
+            student["user"] = user_of(student) or user_of(old)
             if old.get("id") and student["platform"] in ("moodle", "canvas") and student.get("row") is None:
                 student["student"] = old["student"]
-            kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
+            kept = kept_labs(old, named, student["platform"] == "roster", results)
             used.add(old["folder"])
             if any("key" in value for value in kept.values()):
                 student.pop("absent", None)
+        student["user"] = user_of(student)
         nothing = {"problem": student.get("unclear", "not handed in")}
-        student["labs"] = kept | {lab: student["labs"].get(lab, nothing) for lab in named
-                                  if student["labs"] or not student["problem"]}
+        student["labs"] = {lab: student["labs"].get(lab, nothing) for lab in named
+                           if student["labs"] or not student["problem"]} | kept
     taken = set(used)
     for student in students:
         if student["folder"] in used:
@@ -258,10 +301,10 @@ def join_previous(students, previous, named):
             student["folder"] += "~"
         taken.add(student["folder"])
     for old in previous:
-        kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
+        kept = kept_labs(old, named, True, results)
         if old["folder"] not in taken and any("key" in value or "override" in value for value in kept.values()):
-            kept |= {lab: {"problem": "not handed in"} for lab in named}
-            students.append(old | {"labs": kept, "problem": None, "row": None})
+            kept = {lab: {"problem": "not handed in"} for lab in named} | kept
+            students.append(old | {"labs": kept, "problem": None, "row": None, "user": user_of(old)})
 
 
 # ---- lateness, overrides ---------------------------------------------------------------------
@@ -284,7 +327,9 @@ def set_late(record, lab, options):
 def read_due(text, labs):
     result = {}
     for part in filter(None, (text or "").split(",")):
-        lab, _, date = part.partition("=")
+        lab, equals, date = part.partition("=")
+        if not equals:
+            wrong(f"--due: '{part}' does not say of which lab: write 1=2026-11-28")
         lab = find_lab(labs, lab.strip(), "--due")
         try:
             time = datetime.fromisoformat(date.strip())
@@ -384,7 +429,7 @@ def main():
                     set_late(version, lab, options)
     if options["roster"]:
         join_roster(students, read_roster(options["roster"]))
-    join_previous(students, previous, named)
+    join_previous(students, previous, named, results)
     columns = sorted(set(named) | {lab for student in students for lab, record in student["labs"].items()
                                    if lab in options["all"] and ("key" in record or "override" in record)})
     read_overrides(f"{results}/overrides.csv", students, options["all"], columns)

@@ -14,8 +14,9 @@ def result_of($student; $lab): . as $record
       else [versions | . as $version
         | ($result_files[0]["students/\($student.folder)/\(result_file($lab))"] // {}) as $result
         | (if $result.key == .key then $result | del(.key) else no_result end)
-        + {lab: $lab} + ($version | {name, attempt, of, when, late} | with_entries(select(.value != null)))
+        + {lab: $lab} + ($version | {name, attempt, of, when, late, kept} | with_entries(select(.value != null)))
         | with_lateness] | best end
+    | if ($similar[0][$lab].untouched // []) | index($student.folder) then .untouched = true else . end
     | if $record.override then .override = $record.override else . end | with_override;
 
 ($weights[0] // {}) as $weights

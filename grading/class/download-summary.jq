@@ -12,4 +12,6 @@ $download[0] as $d
   (if $percent > 0 and ([.[].labs[] | .when, .late] | all(. == null))
     then "--late-per-day: this download does not record when anything was handed in, so nothing is deducted" else empty end),
   ([.[] | select(.unknown) | "\(.student): \(.unknown)"] | if . != [] then "Compare with the roster: \(listed)" else empty end),
+  ([.[] | select(any(.labs[]; .kept)) | .student] | if . != []
+    then "Not in this download, so the earlier result is kept: \(listed)" else empty end),
   ([.[] | select(.absent) | .student] | if . != [] then "Absent: \(listed)" else empty end)

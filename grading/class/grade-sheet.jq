@@ -15,6 +15,8 @@ def about: [.id, .mail, .group];
     + [[(.problem // empty), (if .absent then "nothing handed in" else empty end), (.unknown // empty),
         (.problem as $problem | .absent as $absent | .labs[]
             | if .verdict == "missing" and ($absent or .problem == $problem) and .override == null then empty
-              else .lab as $lab | notes | select(. != "") | "\($lab): \(.)" end)]
+              else .lab as $lab
+                | [notes | select(. != "")] + (if .untouched then ["the starter, unchanged"] else [] end)
+                | select(. != []) | "\($lab): \(join("; "))" end)]
         | join("; ") | cell]
     | @csv)

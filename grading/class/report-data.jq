@@ -20,7 +20,7 @@ def still_here($folders): .pairs |= ((. // []) | map(select($folders[.a] and $fo
     id: (.id | line), group: (.group | line), absent: (.absent // false), labs: [.labs[] | {lab, score, verdict,
       note: (notes | if . == "" then null else one_line end), compiler: (.compiler | short),
       fault: (.fault | short), changed: (.override != null),
-      untouched: (.verdict != "missing" and (($similar[.lab].untouched // []) | index($folder)) != null),
+      untouched: (.verdict != "missing" and .untouched == true),
       checks: [.checks[] | {name, status, score}
         + if .status == "failed" or .status == "error"
           then {expected: (.expected | short), received: (.received | short),

@@ -19,12 +19,14 @@ def remarks: [
     (.name // empty | "graded \(tojson)"),
     (if .of then "attempt \(.attempt) of \(.of)" + (if .when then ", \(.when)" else "" end) else empty end),
     (if .late == null then empty
-     elif .late.days == null then "late; the download does not record by how many days, so nothing was deducted"
+     elif .late.days == null then "late" + (if .late.percent > 0
+        then "; the download does not record by how many days, so nothing was deducted" else "" end)
      else "late by \(.late.days | days)" + (if .late.percent > 0 then ", \(.late.percent)% deducted for each"
         + (if .graded != null and .override == null then " (graded: \(.graded | points))" else "" end) else "" end) end),
     (if .override then "changed to \(.override.points | points) (graded: \(if .graded == null then "no points" else .graded | points end)): \(.override.reason)"
      else empty end)];
-def note: if .verdict == "missing" then .problem
+def note: if .kept then "not in this download: the earlier result is kept"
+    elif .verdict == "missing" then .problem
     elif .verdict == "does-not-compile" then "does not compile"
     elif .verdict == "error" then "the grader failed: grade again"
     else empty end;

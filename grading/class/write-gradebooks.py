@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """write-gradebooks.py RESULTS - writes RESULTS/gradebooks: files to import, made from the results of the class.
 
+An empty cell clears the points that are there, so students who have none are left out.
+
   canvas.csv                    Gradebook > Import. The first columns are those of an exported gradebook; a
                                 student is found by ID or SIS User ID, an assignment by its name
   canvas-feedback-LAB.zip       Gradebook > Upload submissions: the names of the downloaded files
@@ -48,7 +50,7 @@ def cell(value):
     if isinstance(value, (int, float)):
         return str(value)
     text = re.sub(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]", " ", value)
-    return "'" + text if re.match(r"\s*[=+@\-\uff1d\uff0b\uff20\uff0d]", text) else text
+    return "'" + text if text != "-" and re.match(r"\s*[=+@\-\uff1d\uff0b\uff20\uff0d]", text) else text
 
 
 def write_csv(name, header, rows):
@@ -76,16 +78,31 @@ def feedback_of(student, lab):
     return (parts[0] + "".join(part for part in parts[1:] if part.startswith(title + "\n"))).encode()
 
 
+def without_number(s):
+    """The name alone, without what tells two students of one name apart."""
+    return re.sub(r" \([^()]*\)$", "", s["student"]) if s["student"].endswith(")") else s["student"]
+
+
 def canvas(students, labs):
     mine = [s for s in students if "canvas" in s["platforms"] or s.get("id")]
     if not mine:
         return
     rows = [["    Points Possible", "", "", "", ""] + [100] * len(labs)]
     for s in mine:
-        number = next((r["number"] for r in s["records"].values() if r.get("platform") == "canvas"), None)
+        number = s.get("canvas") or next((r["number"] for r in s["records"].values() if r.get("platform") == "canvas"), None)
         sis = s["id"] if s.get("id") != number else None
-        rows.append([s["student"], number, sis, s.get("mail"), s.get("group")] + [s["scores"][lab] for lab in labs])
+        rows.append([without_number(s), number, sis, s.get("login") or s.get("mail"), s.get("group")] + [s["scores"][lab] for lab in labs])
     write_csv("canvas.csv", ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"] + labs, rows)
+
+
+def worksheet_row(s, record, score):
+    """The worksheet's own maximum and date, if it was the roster: Moodle skips points above its maximum, and what it has
+    changed after that date."""
+    most = float(record["maximum"]) if re.fullmatch(r"\d+(\.\d+)?", record.get("maximum") or "") else 100
+    if score is not None and most != 100:
+        score = float(f"{score * most / 100:.2f}")
+        score = int(score) if score == int(score) else score
+    return [f"Participant {record['number']}", without_number(s), s.get("mail"), score, f"{most:g}", record.get("modified") or "-"]
 
 
 def moodle(students, labs):
@@ -94,7 +111,7 @@ def moodle(students, labs):
         write_csv("moodle.csv", ["ID number", "Email address", "Full name"] + labs,
                   [[s.get("id"), s.get("mail"), s["student"]] + [s["scores"][lab] for lab in labs] for s in known])
     for lab in labs:
-        rows = [[f"Participant {s['records'][lab]['number']}", s["student"], s.get("mail"), s["scores"][lab], 100, "-"]
+        rows = [worksheet_row(s, s["records"][lab], s["scores"][lab])
                 for s in students if s["records"].get(lab, {}).get("platform") == "moodle"]
         if rows:
             write_csv(f"moodle-worksheet-{lab}.csv",
@@ -102,11 +119,13 @@ def moodle(students, labs):
 
 
 def blackboard(students, labs):
-    mine = [s for s in students if s.get("id") and s["platforms"] <= {"blackboard"}]
-    if any("blackboard" in s["platforms"] for s in students):
-        write_csv("blackboard.csv", ["Last Name", "First Name", "Username"] + labs,
-                  [[s["student"].rsplit(" ", 1)[-1], s["student"].rsplit(" ", 1)[0], s["user"]]
-                   + [s["scores"][lab] for lab in labs] for s in mine])
+    mine = [s for s in students if s["user"]]
+    if mine:
+        rows = []
+        for s in mine:
+            first, _, last = without_number(s).rpartition(" ")
+            rows.append([last, first.strip(), s["user"]] + [s["scores"][lab] for lab in labs])
+        write_csv("blackboard.csv", ["Last Name", "First Name", "Username"] + labs, rows)
 
 
 def feedback(students, labs, platform):
@@ -126,15 +145,15 @@ def main():
     for result, submission in zip(results, submissions):
         records = submission["labs"]
         platforms = {r.get("platform") for r in records.values() if r.get("platform")}
-        identity = submission.get("identity") or ""
         students.append({**{key: result.get(key) for key in ("student", "folder", "id", "mail", "group")},
+                         **{key: submission.get(key) for key in ("canvas", "login", "user")},
                          "records": records, "platforms": platforms,
-                         "user": identity.split(":", 1)[1] if identity.startswith("blackboard:") else result.get("id"),
                          "scores": {r["lab"]: r["score"] for r in result["labs"]}})
     os.makedirs("gradebooks", exist_ok=True)
-    canvas(students, labs)
-    moodle(students, labs)
-    blackboard(students, labs)
+    with_points = [s for s in students if any(score is not None for score in s["scores"].values())]
+    canvas(with_points, labs)
+    moodle(with_points, labs)
+    blackboard(with_points, labs)
     feedback(students, labs, "moodle")
     feedback(students, labs, "canvas")
 

@@ -54,6 +54,31 @@ load downloads/common.bash
     row_is Ben "Ben|2|||2|2|"
 }
 
+@test "a download of one late student: the others keep their results, and the notes say so" {
+    "$MAKE" moodle class lab01-blocking
+    "$MAKE" roster . -
+    grade_class class --labs 1 --roster students.csv
+    mkdir late && mv class/Zo* late
+    sed -i 's/score 12/score 90/' late/Zo*/server.c
+    grade_class late --labs 1 --roster students.csv
+    [ "$status" -eq 0 ]
+    prints 'Not in this download, so the earlier result is kept: "Ada Lovelace"'
+    row_is "Zoë Late" "Zoë Late|3012|zlate@example.edu|B|90|90|"
+    row_is "Conor O'Brien" "Conor O'Brien|3004|cobrien@example.edu|B|4|4|lab01-blocking: not in this download: the earlier result is kept"
+    row_is "Grace Hopper" "Grace Hopper|3013|ghopper@example.edu|A|||nothing handed in"
+    ! grep -q 'earlier result' results/students/*/feedback.md
+    grep -q '^cobrien' <(cut -d, -f2 results/gradebooks/moodle.csv)
+    # Without a roster as well. Whoever is to be gone has no directory any more.
+    rm -r results/students/Ada*
+    grade_class late --labs 1
+    [[ "$(row "Conor O'Brien")" == *"|4|4|lab01-blocking: not in this download"* ]]
+    [[ "$(row "Ada Lovelace")" != *"|1|1|"* ]]
+    # And with the whole class it is as before.
+    mv late/Zo* class
+    grade_class class --labs 1 --roster students.csv
+    row_is "Conor O'Brien" "Conor O'Brien|3004|cobrien@example.edu|B|4|4|"
+}
+
 @test "--regrade: only this student or this lab is graded again" {
     server class/ada/lab01-blocking 1
     server class/ada/lab02-fork 1
@@ -142,11 +167,13 @@ load downloads/common.bash
     "$MAKE" canvas class lab01-blocking
     grade_class class --labs 1 --late-per-day 10
     [[ "$(row "latezoë")" == *"|12|12|lab01-blocking: late; the download does not record by how many days"* ]]
+    grade_class class --labs 1
+    [[ "$(row "latezoë")" == *"|12|12|lab01-blocking: late" ]]
     rm -r class results
     "$MAKE" moodle class lab01-blocking
     grade_class class --labs 1 --late-per-day 10
     prints "this download does not record when"
-    for wrong in '--late-per-day 101' '--late-per-day x' '--due 1=soon' '--due 9=2026-11-20'; do
+    for wrong in '--late-per-day 101' '--late-per-day x' '--due 1=soon' '--due 9=2026-11-20' '--due 2026-11-20'; do
         # shellcheck disable=SC2086 # an option and its argument
         grade_class class --labs 1 $wrong
         [ "$status" -eq 2 ]
@@ -181,7 +208,8 @@ for name in names:  # as Moodle's importer splits them
     assert part[1].isdigit() and part[2:4] == ["assignsubmission", "file"] and name.endswith("/feedback-lab01.md"), name
 assert "김민준_1001_assignsubmission_file_/feedback-lab01.md" in names, names
 by_mail = {r["Email address"]: r["lab01-blocking"] for r in csv.DictReader(open("results/gradebooks/moodle.csv", encoding="utf-8-sig"))}
-assert by_mail["cobrien@example.edu"] == "4" and by_mail["ghopper@example.edu"] == "", by_mail
+assert by_mail["cobrien@example.edu"] == "4", by_mail
+assert "ghopper@example.edu" not in by_mail, by_mail  # an empty cell would clear her points
 PY
     "$MAKE" moodle-flat flat lab01-blocking
     rm -r results
@@ -206,6 +234,77 @@ for name in names:  # as Canvas finds them: the first two numbers between unders
     numbers = [part for part in name.split("_") if part.isdigit()]
     assert 500 <= int(numbers[0]) < 512 and int(numbers[1]) > 70000, name
 PY
+}
+
+@test "Canvas: its exported gradebook as the roster: each student by ID, also two of one name" {
+    "$MAKE" canvas class lab01-blocking
+    "$MAKE" canvas two lab02-fork 40
+    rm two/김민준_502*
+    python3 - <<'PY'
+import csv
+names = ["Lovelace, Ada", "김민준", "김민준", "O'Brien, Conor", "Ångström, Søren", "Groß, Jürgen", "Smith-Jones, Mary Ann", "서연, 박",
+         "da Silva, José", "Evil, =cmd", "Łukasz, D'Arcy", "Late, Zoë", "Hopper, Grace", "Student, Test"]
+with open("export.csv", "w", encoding="utf-8-sig", newline="") as file:
+    rows = csv.writer(file)
+    rows.writerow(["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Lab 1 (4711)"])
+    rows.writerow(["    Points Possible", "", "", "", "", "100.00"])
+    rows.writerows([name, 500 + i, 3001 + i, f"user{i}", "CS101-A", ""] for i, name in enumerate(names))
+PY
+    grade_class class --labs 1 --roster export.csv
+    row_is "김민준 (3002)" "김민준 (3002)|3002||CS101-A|2|2|"
+    row_is "김민준 (3003)" "김민준 (3003)|3003||CS101-A|3|3|"
+    [ "$(grep -c '' results/grades.csv)" -eq 14 ] # with Grace Hopper, and without those who are nobody
+    printf 'student,lab,points,reason\nuser2,1,55,was ill\n' >results/overrides.csv
+    grade_class two --labs 2
+    python3 - <<'PY'
+import csv
+rows = list(csv.reader(open("results/gradebooks/canvas.csv", encoding="utf-8-sig", newline="")))
+assert ["김민준", "501", "3002", "user1", "CS101-A", "2", "41"] in rows, rows
+assert ["김민준", "502", "3003", "user2", "CS101-A", "55", ""] in rows, rows
+assert not any("Hopper" in row[0] for row in rows), rows  # an empty cell would clear her points
+PY
+}
+
+@test "Moodle: the worksheet as the roster gives the maximum and the date of the last change" {
+    "$MAKE" moodle class lab01-blocking 40
+    printf '%s\n' 'Identifier,Full name,Email address,Grade,Maximum grade,Last modified (grade)' \
+        'Participant 1000,Ada Lovelace,a@x.edu,,20.00,"Sunday, 29 November 2026, 5:00 AM"' >worksheet.csv
+    grade_class class --labs 1 --roster worksheet.csv
+    python3 - <<'PY'
+import csv
+rows = list(csv.reader(open("results/gradebooks/moodle-worksheet-lab01-blocking.csv", encoding="utf-8-sig", newline="")))
+assert rows[1] == ["Participant 1000", "Ada Lovelace", "a@x.edu", "8", "20", "Sunday, 29 November 2026, 5:00 AM"], rows
+assert ["Participant 1001", "김민준", "", "41", "100", "-"] in rows, rows
+PY
+}
+
+@test "Blackboard: by user name, also in a week without a file; nobody whose user name is not known" {
+    "$MAKE" blackboard class lab01-blocking
+    "$MAKE" blackboard two lab02-fork 40
+    "$MAKE" roster . -
+    rm two/*mkim2* two/*cobrien*
+    grade_class class --labs 1 --roster students.csv
+    grade_class two --labs 2 --roster students.csv
+    python3 - <<'PY'
+import csv
+rows = list(csv.reader(open("results/gradebooks/blackboard.csv", encoding="utf-8-sig", newline="")))
+assert ["O'Brien", "Conor", "cobrien", "4", ""] in rows and ["김민준", "", "mkim2", "3", ""] in rows, rows
+assert ["Łukasz", "D'Arcy", "dlukasz", "11", "50"] in rows and not any("Hopper" in row[0] for row in rows), rows
+PY
+    grade_class two --labs 2 --roster students.csv --regrade mkim1
+    [ "$status" -eq 0 ]
+    prints "0 already graded" || prints "9 already graded"
+}
+
+@test "an untouched starter: the sheet and the feedback say so" {
+    mkdir -p class/ada class/ben
+    cp "$COURSE/grading/starters/lab01-blocking.c" class/ada/server.c
+    server class/ben 5
+    [ -n "$(type -P sim_c)" ] || skip "similarity-tester is not installed"
+    grade_class class --labs 1
+    [[ "$(row ada)" == *"lab01-blocking: "*"the starter, unchanged" ]] || { cat results/grades.csv && false; }
+    grep -q '^This is the starter, unchanged' results/students/ada/feedback.md
+    ! grep -q 'the starter, unchanged' results/students/ben/feedback.md
 }
 
 @test "students called like our own files do not replace them" {
