@@ -16,13 +16,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { MAX_REPEATS = 3 };
+
 /* What is known of a check; in memory shared with the process that runs it. */
 struct outcome {
     enum { WAITING, RUNNING, ENDED, DONE } state; /* ENDED: do those that it needs pass? */
     bool requested; /* its result is wanted; others may be needed by it */
     bool shown;
-    bool by_chance;   /* it failed because the server crashed, and passed when it was run again */
-    bool is_repeated; /* the machine was too slow, so it is run once more, alone */
+    bool by_chance; /* it failed because the server crashed, and passed when it was run again */
+    int repeats; /* the machine was too slow, so it is run again, alone, up to MAX_REPEATS times */
     const char *failed_need; /* it was skipped because this check did not pass, or failed as well */
     pid_t process;
     double seconds, cpu_seconds; /* the CPU time of the check, its servers and their descendants */
@@ -157,7 +159,7 @@ static bool may_start_early(int number)
 
 static bool runs_alone(int number)
 {
-    return check_at(number)->alone || outcomes[number].is_repeated;
+    return check_at(number)->alone || outcomes[number].repeats > 0;
 }
 
 enum urgency { LENGTHY, IN_ORDER, EARLY, ALONE };
@@ -203,7 +205,7 @@ static int next_check(int running_now, bool early)
 
 static bool may_be_repeated(int number)
 {
-    return outcomes[number].report.was_too_slow && !outcomes[number].is_repeated;
+    return outcomes[number].report.was_too_slow && outcomes[number].repeats < MAX_REPEATS;
 }
 
 /* A line on the terminal, replaced each time; a failure stays as soon as it is known. */
@@ -241,7 +243,8 @@ static bool repeat_those_held_up(void)
     for (int i = 0; i < count_checks(); i++)
         if (outcomes[i].state == DONE && may_be_repeated(i)) {
             forget(i);
-            outcomes[i].is_repeated = any = true;
+            outcomes[i].repeats++;
+            any = true;
         }
     for (int i = 0; any && i < count_checks(); i++)
         if (outcomes[i].state == DONE && outcomes[i].failed_need != NULL)
