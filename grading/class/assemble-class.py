@@ -256,6 +256,8 @@ def kept_labs(old, named, gone, results):
     """Labs that are not named this time keep what they had. So do the others, if the student is not in this download at
     all, as long as the result is there: a download may be of one late student."""
     kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
+    for value in kept.values():
+        value.pop("kept", None)  # of an earlier download
     for lab in named if gone else ():
         value = old.get("labs", {}).get(lab, {})
         if "key" in value and os.path.exists(f"{results}/students/{old['folder']}/{lab.split('-')[0]}.json"):

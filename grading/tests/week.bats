@@ -73,10 +73,14 @@ load downloads/common.bash
     grade_class late --labs 1
     [[ "$(row "Conor O'Brien")" == *"|4|4|lab01-blocking: not in this download"* ]]
     [[ "$(row "Ada Lovelace")" != *"|1|1|"* ]]
+    # The note is about this download: the next week it is gone.
+    server "two/Zoë Late_1011_assignsubmission_file_" 7
+    grade_class two --labs 2
+    [[ "$(row "Conor O'Brien")" == *"|4|||lab02-fork: not handed in" ]] || { cat results/grades.csv && false; }
     # And with the whole class it is as before.
     mv late/Zo* class
     grade_class class --labs 1 --roster students.csv
-    row_is "Conor O'Brien" "Conor O'Brien|3004|cobrien@example.edu|B|4|4|"
+    row_is "Conor O'Brien" "Conor O'Brien|3004|cobrien@example.edu|B|4|||lab02-fork: not handed in"
 }
 
 @test "--regrade: only this student or this lab is graded again" {
