@@ -47,6 +47,13 @@ static double cpu_seconds(void)
     return (double)read_cpu_time(latest_server()->pid) / 1e9;
 }
 
+/* For how long the server has been stopped by the check. */
+static double frozen_seconds(void)
+{
+    const struct server *s = latest_server();
+    return s->frozen_seconds + (s->frozen ? now() - s->frozen_since : 0);
+}
+
 static void close_call(struct call *c)
 {
     if (c->complete && !c->done && is_held(c))
@@ -56,7 +63,7 @@ static void close_call(struct call *c)
     c->closed = now();
     c->asleep_then = asleep_while_waiting();
     if (c->closed - c->began > MAX_HELD_SECONDS)
-        c->used_then = cpu_seconds();
+        c->used_then = cpu_seconds() + frozen_seconds();
     unwatch(&c->source);
     if (is_open(c))
         close(c->source.fd);
@@ -186,12 +193,12 @@ static void receive_line(struct call *c)
         close_call(c);
 }
 
-/* Of the seconds since the call was accepted, those in which the server was neither asleep nor at
- * work: it waited for a CPU, or this process did. */
+/* Of the seconds since the call was accepted, those in which the server was neither asleep nor
+ * stopped nor at work: it waited for a CPU, or this process did. */
 static double seconds_lost(const struct call *c)
 {
     double asleep = (is_open(c) ? asleep_while_waiting() : c->asleep_then) - c->asleep;
-    double used = (is_open(c) ? cpu_seconds() : c->used_then) - c->used;
+    double used = (is_open(c) ? cpu_seconds() + frozen_seconds() : c->used_then) - c->used;
     return (is_open(c) ? now() : c->closed) - c->accepted - asleep - used;
 }
 
@@ -246,7 +253,7 @@ struct call *new_call(int fd, const char *backend, enum backend_mode mode,
     c->began = connection_time(fd);
     c->accepted = now();
     c->asleep = asleep_while_waiting();
-    c->used = cpu_seconds();
+    c->used = cpu_seconds() + frozen_seconds();
     receive_line(c);
     update_call(c);
     return c;

@@ -49,7 +49,7 @@ struct call {
     double asleep;      /* asleep_while_waiting() when it was accepted */
     double closed;      /* when the server had closed it, or 0 */
     double asleep_then; /* asleep_while_waiting() at that time */
-    double used;        /* seconds of CPU time that the server had used when it was accepted */
+    double used;        /* seconds that the server had used, or was stopped, when accepted */
     double used_then;   /* the same when it was closed, if that was late */
     struct call *link;
 };

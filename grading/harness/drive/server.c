@@ -1,4 +1,5 @@
 #include "drive/server.h"
+#include "core/clock.h"
 #include "core/hints.h"
 #include "core/report.h"
 #include "core/sandbox.h"
@@ -264,6 +265,7 @@ void freeze(struct server *s)
     asked("the server is stopped (SIGSTOP)");
     kill(s->pid, SIGSTOP);
     s->frozen = true;
+    s->frozen_since = now();
     while (!is_stopped(s))
         if (!continue_wait(&w) && has_ended(s))
             fail_check(s, "a running server", "%s", w.why);
@@ -274,4 +276,5 @@ void thaw(struct server *s)
     asked("the server continues (SIGCONT)");
     kill(s->pid, SIGCONT);
     s->frozen = false;
+    s->frozen_seconds += now() - s->frozen_since;
 }

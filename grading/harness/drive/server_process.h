@@ -32,8 +32,9 @@ struct server {
     size_t messages_read;  /* of those in call_log: bytes */
     size_t listening_line; /* its length */
     bool frozen;
-    int signal_sent;                    /* by stop_server(), or 0 */
-    struct signals signals_before_stop; /* of its first thread, just before that */
+    double frozen_since, frozen_seconds; /* frozen_seconds: before frozen_since */
+    int signal_sent;                     /* by stop_server(), or 0 */
+    struct signals signals_before_stop;  /* of its first thread, just before that */
     bool ended;
     int status;
     struct server *previous;

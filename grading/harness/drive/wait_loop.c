@@ -95,7 +95,7 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
     double most = known_to_spin == w->server ? MAX_CPU_SECONDS_IF_KNOWN : MAX_CPU_SECONDS;
     double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
     bool asleep = all_tasks_asleep(pid) && !nc_is_running();
-    if (!asleep)
+    if (!asleep && (any_task_runs(pid) || nc_is_running()))
         w->awake += since;
     /* On a busy machine a server that spins gets little CPU time. */
     if (used > most * factor || (late && is_spinning(w) && !asleep)) {

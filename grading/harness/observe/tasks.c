@@ -107,6 +107,16 @@ bool all_tasks_asleep(pid_t root)
     return n > 0;
 }
 
+bool any_task_runs(pid_t root)
+{
+    const struct task *tasks;
+    int n = read_all_tasks(root, &tasks);
+    for (int i = 0; i < n; i++)
+        if (tasks[i].state == 'R' || tasks[i].state == 'D')
+            return true;
+    return false;
+}
+
 static bool thread_is_exiting(pid_t pid, pid_t tid)
 {
     enum { PF_EXITING = 4 }; /* a flag in the ninth field of stat: include/linux/sched.h */

@@ -30,6 +30,8 @@ bool is_dead(const struct task *task);
  * itself. */
 bool is_asleep(const struct task *task, pid_t root);
 bool all_tasks_asleep(pid_t root);
+/* Some task runs, or waits for a CPU or a disk. A stopped one does not. */
+bool any_task_runs(pid_t root);
 
 /* Has its last thread begun to exit? The kernel closes its sockets after that, and only then can it
  * be waited for. */
