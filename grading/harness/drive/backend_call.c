@@ -166,6 +166,13 @@ static double connection_time(int fd)
     return now() - read_tcp_info(fd).tcpi_last_data_sent / 1e3;
 }
 
+static int unacknowledged_bytes(const struct call *c)
+{
+    int n = 0;
+    ioctl(c->source.fd, SIOCOUTQ, &n);
+    return n;
+}
+
 /* Reads all that there is; what does not fit in a line is discarded. */
 static void receive_line(struct call *c)
 {
@@ -178,8 +185,8 @@ static void receive_line(struct call *c)
         c->size += n <= 0 || full ? 0 : (size_t)n;
     } while (n > 0);
     bool closed = n == 0 || errno != EAGAIN;
-    if (n == -1 && errno == ECONNRESET) /* it was closed with the answer unread */
-        c->answered = false;
+    if ((n == -1 && errno == ECONNRESET) || (n == 0 && unacknowledged_bytes(c) > 0))
+        c->answered = false; /* it was closed with the answer unread, or on its way */
     bool now_complete = !c->complete && memchr(c->line, '\n', c->size) != NULL;
     if (now_complete) {
         c->complete = true;
@@ -294,9 +301,7 @@ bool expired_unsent(const struct call *c, double since)
  * is asleep now has read it. */
 static bool is_read(const struct call *c)
 {
-    int unacknowledged = 0;
-    ioctl(c->source.fd, SIOCOUTQ, &unacknowledged);
-    return unacknowledged == 0 && all_tasks_asleep(latest_server()->pid);
+    return unacknowledged_bytes(c) == 0 && all_tasks_asleep(latest_server()->pid);
 }
 
 void send_due_piece(struct call *c)
