@@ -42,16 +42,13 @@ bool is_held(const struct call *c)
     return c->mode == HOLDS || c->mode == HOLDS_HALF || c->mode == HOLDS_THEN_CLOSES;
 }
 
-static double cpu_seconds(void)
-{
-    return (double)read_cpu_time(latest_server()->pid) / 1e9;
-}
-
-/* For how long the server has been stopped by the check. */
-static double frozen_seconds(void)
+/* For how long the server was asleep, at work, or stopped by the check. In the rest of the time it
+ * waited for a CPU, or this process did. */
+static double accounted_seconds(void)
 {
     const struct server *s = latest_server();
-    return s->frozen_seconds + (s->frozen ? now() - s->frozen_since : 0);
+    double frozen = s->frozen_seconds + (s->frozen ? now() - s->frozen_since : 0);
+    return asleep_while_waiting() + (double)read_cpu_time(s->pid) / 1e9 + frozen;
 }
 
 static void close_call(struct call *c)
@@ -63,7 +60,7 @@ static void close_call(struct call *c)
     c->closed = now();
     c->asleep_then = asleep_while_waiting();
     if (c->closed - c->began > MAX_HELD_SECONDS)
-        c->used_then = cpu_seconds() + frozen_seconds();
+        c->accounted_then = accounted_seconds();
     unwatch(&c->source);
     if (is_open(c))
         close(c->source.fd);
@@ -200,13 +197,11 @@ static void receive_line(struct call *c)
         close_call(c);
 }
 
-/* Of the seconds since the call was accepted, those in which the server was neither asleep nor
- * stopped nor at work: it waited for a CPU, or this process did. */
+/* Of the seconds since the call was accepted, those that are not accounted for. */
 static double seconds_lost(const struct call *c)
 {
-    double asleep = (is_open(c) ? asleep_while_waiting() : c->asleep_then) - c->asleep;
-    double used = (is_open(c) ? cpu_seconds() + frozen_seconds() : c->used_then) - c->used;
-    return (is_open(c) ? now() : c->closed) - c->accepted - asleep - used;
+    return is_open(c) ? now() - c->accepted - (accounted_seconds() - c->accounted)
+                      : c->closed - c->accepted - (c->accounted_then - c->accounted);
 }
 
 void excuse_late_answer(const struct call *c)
@@ -221,7 +216,8 @@ void excuse_late_answer(const struct call *c)
                          "and a correct server gives up after one",
                          c->backend, pending);
     bool at_once = !is_held(c) && c->mode != TRICKLES && c->mode != SLOW;
-    if (at_once && !c->answered && pending > MAX_HELD_SECONDS &&
+    /* A server that has ended has no CPU time any more, and did not end because it was slow. */
+    if (at_once && !c->answered && pending > MAX_HELD_SECONDS && !has_ended(latest_server()) &&
         seconds_lost(c) > MAX_HELD_SECONDS / 2)
         machine_too_slow("a call to the %s backend took %.1f seconds, and in %.1f of them the "
                          "server waited for a CPU; a correct server gives up after one",
@@ -260,7 +256,7 @@ struct call *new_call(int fd, const char *backend, enum backend_mode mode,
     c->began = connection_time(fd);
     c->accepted = now();
     c->asleep = asleep_while_waiting();
-    c->used = cpu_seconds() + frozen_seconds();
+    c->accounted = accounted_seconds();
     receive_line(c);
     update_call(c);
     return c;

@@ -46,11 +46,11 @@ struct call {
     double arrived, read; /* when the line was complete; when we saw it */
     double given_up;      /* when the server closed while the answer was held, or 0 */
     double accepted;
-    double asleep;      /* asleep_while_waiting() when it was accepted */
-    double closed;      /* when the server had closed it, or 0 */
-    double asleep_then; /* asleep_while_waiting() at that time */
-    double used;        /* seconds that the server had used, or was stopped, when accepted */
-    double used_then;   /* the same when it was closed, if that was late */
+    double asleep;         /* asleep_while_waiting() when it was accepted */
+    double closed;         /* when the server had closed it, or 0 */
+    double asleep_then;    /* asleep_while_waiting() at that time */
+    double accounted;      /* of the server's time, so many seconds, when it was accepted */
+    double accounted_then; /* the same when it was closed, if that was late */
     struct call *link;
 };
 

@@ -76,6 +76,12 @@ static bool nc_is_running(void)
     return false;
 }
 
+/* Of CPU time, or of time in the queue for a CPU: a task that has ended takes its own with it. */
+static double seconds_since(uint64_t start, uint64_t end)
+{
+    return end > start ? (double)(end - start) / 1e9 : 0;
+}
+
 static void inspect(struct wait *w, double time, double factor, bool served, bool late)
 {
     pid_t pid = w->server->pid;
@@ -93,9 +99,9 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
     if (w->delay_at_start == UINT64_MAX)
         w->delay_at_start = read_run_delay(pid);
     double most = known_to_spin == w->server ? MAX_CPU_SECONDS_IF_KNOWN : MAX_CPU_SECONDS;
-    double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
-    bool asleep = all_tasks_asleep(pid) && !nc_is_running();
-    if (!asleep && (any_task_runs(pid) || nc_is_running()))
+    double used = seconds_since(w->cpu_at_start, cpu);
+    bool nc_runs = nc_is_running(), asleep = !nc_runs && all_tasks_asleep(pid);
+    if (nc_runs || (!asleep && any_task_runs(pid)))
         w->awake += since;
     /* On a busy machine a server that spins gets little CPU time. */
     if (used > most * factor || (late && is_spinning(w) && !asleep)) {
@@ -139,9 +145,8 @@ static void excuse_slow_machine(const struct wait *w, double time)
 {
     if (w->server == NULL || w->delay_at_start == UINT64_MAX)
         return;
-    uint64_t delay = read_run_delay(w->server->pid), cpu = read_cpu_time(w->server->pid);
-    double queued = delay > w->delay_at_start ? (double)(delay - w->delay_at_start) / 1e9 : 0;
-    double used = cpu > w->cpu_at_start ? (double)(cpu - w->cpu_at_start) / 1e9 : 0;
+    double queued = seconds_since(w->delay_at_start, read_run_delay(w->server->pid));
+    double used = seconds_since(w->cpu_at_start, read_cpu_time(w->server->pid));
     double seconds = (queued > w->awake - used ? queued : w->awake - used) + w->not_watched;
     if (seconds > (time - w->since) / 4)
         machine_too_slow("in %.0f seconds the server and the grader spent %.0f waiting for a CPU",
