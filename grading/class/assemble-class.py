@@ -30,7 +30,7 @@ COLUMNS = {
 # Canvas's exported gradebook: its "ID" is not the student's.
 CANVAS_COLUMNS = {"id": ("sisuserid", "sisloginid", "id"), "name": ("student",), "canvas": ("id",),
                   "login": ("sisloginid",), "group": ("section",)}
-CANVAS_NOBODY = ("Points Possible", "Student, Test")
+CANVAS_NOT_STUDENTS = ("Points Possible", "Student, Test")
 
 
 def wrong(message):
@@ -78,7 +78,7 @@ def read_roster(path):
         row = dict.fromkeys((*COLUMNS, "canvas", "login")) | {"line": line}
         for column, aliases in (CANVAS_COLUMNS if canvas else COLUMNS).items():
             row[column] = next((cells[alias] for alias in aliases if cells.get(alias)), None)
-        if canvas and row["name"] in CANVAS_NOBODY:
+        if canvas and row["name"] in CANVAS_NOT_STUDENTS:
             continue
         if canvas and row["name"] and row["name"].count(", ") == 1:
             row["name"] = " ".join(reversed(row["name"].split(", ")))
@@ -274,23 +274,22 @@ def user_of(student):
 
 
 def join_previous(students, previous, named, results):
-    previous = [old for old in previous if old.get("folder")]
+    previous = [old | {"user": user_of(old)} for old in previous if old.get("folder")]
     used = set()
     for student in students:
+        student["user"] = user_of(student)
         old = previous_of(student, previous)
         kept = {}
         if old is not None and old["folder"] not in used:
             student["folder"] = old["folder"]
-            for field in ("id", "mail", "group", "canvas", "login"):
+            for field in ("id", "mail", "group", "canvas", "login", "user"):
                 student[field] = student.get(field) or old.get(field)
-            student["user"] = user_of(student) or user_of(old)
             if old.get("id") and student["platform"] in ("moodle", "canvas") and student.get("row") is None:
                 student["student"] = old["student"]
             kept = kept_labs(old, named, student["platform"] == "roster", results)
             used.add(old["folder"])
             if any("key" in value for value in kept.values()):
                 student.pop("absent", None)
-        student["user"] = user_of(student)
         nothing = {"problem": student.get("unclear", "not handed in")}
         student["labs"] = {lab: student["labs"].get(lab, nothing) for lab in named
                            if student["labs"] or not student["problem"]} | kept
@@ -306,7 +305,7 @@ def join_previous(students, previous, named, results):
         kept = kept_labs(old, named, True, results)
         if old["folder"] not in taken and any("key" in value or "override" in value for value in kept.values()):
             kept = {lab: {"problem": "not handed in"} for lab in named} | kept
-            students.append(old | {"labs": kept, "problem": None, "row": None, "user": user_of(old)})
+            students.append(old | {"labs": kept, "problem": None, "row": None})
 
 
 # ---- lateness, overrides ---------------------------------------------------------------------

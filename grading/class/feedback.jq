@@ -24,7 +24,7 @@ def lab: "## \(.lab | inline)", "",
      elif .verdict == "missing" then (.problem | inline | "No points: \(.).")
      else "The grader failed. This is not your fault: there is no score, and your server will be graded again." end), "",
     (if .untouched then "This is the starter, unchanged. Was a different file meant?", "" else empty end),
-    (del(.override) | remarks[] | "\(inline | .[:1] | ascii_upcase)\(inline | .[1:]).", ""),
+    (del(.override, .kept) | remarks[] | "\(inline | .[:1] | ascii_upcase)\(inline | .[1:]).", ""),
     (if $level == "score" then empty else
         (if .verdict == "does-not-compile" then .compiler | .[:6000] | paragraph("Compiler output") else empty end),
         (if (.checks | length) > 0 then

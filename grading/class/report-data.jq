@@ -16,7 +16,7 @@ def still_here($folders): .pairs |= ((. // []) | map(select($folders[.a] and $fo
         | map({name, title, points}))}],
   max: ([$labs[0][] | ($weights[0] // {})[.] // 100] | add),
   similar: ($similar | with_entries(select(.key as $lab | $labs[0] | index($lab)) | .value |= still_here($folders))),
-  students: map(.folder as $folder | {student: (.student | one_line), folder, problem: (.problem | line), total,
+  students: map({student: (.student | one_line), folder, problem: (.problem | line), total,
     id: (.id | line), group: (.group | line), absent: (.absent // false), labs: [.labs[] | {lab, score, verdict,
       note: (notes | if . == "" then null else one_line end), compiler: (.compiler | short),
       fault: (.fault | short), changed: (.override != null),

@@ -24,9 +24,9 @@ def remarks: [
      else "late by \(.late.days | days)" + (if .late.percent > 0 then ", \(.late.percent)% deducted for each"
         + (if .graded != null and .override == null then " (graded: \(.graded | points))" else "" end) else "" end) end),
     (if .override then "changed to \(.override.points | points) (graded: \(if .graded == null then "no points" else .graded | points end)): \(.override.reason)"
-     else empty end)];
-def note: if .kept then "not in this download: the earlier result is kept"
-    elif .verdict == "missing" then .problem
+     else empty end),
+    (if .kept then "not in this download: the earlier result is kept" else empty end)];
+def note: if .verdict == "missing" then .problem
     elif .verdict == "does-not-compile" then "does not compile"
     elif .verdict == "error" then "the grader failed: grade again"
     else empty end;

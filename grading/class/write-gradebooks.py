@@ -80,7 +80,9 @@ def feedback_of(student, lab):
 
 def without_number(s):
     """The name alone, without what tells two students of one name apart."""
-    return re.sub(r" \([^()]*\)$", "", s["student"]) if s["student"].endswith(")") else s["student"]
+    numbers = [s["id"], s["mail"], *(record.get("number") for record in s["records"].values())]
+    return next((s["student"].removesuffix(f" ({n})") for n in numbers if n and s["student"].endswith(f" ({n})")),
+                s["student"])
 
 
 def canvas(students, labs):
