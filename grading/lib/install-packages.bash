@@ -74,9 +74,10 @@ has() {
 
 # nc_with_N - prints the name of a netcat that closes its connection at the end of its input (-N)
 nc_with_N() {
-    local name
+    local name help
     for name in nc nc.openbsd; do
-        ! { "$name" -h 2>&1 || true; } | grep -qE '^\s+-N\s' || { echo "$name" && return; }
+        help=$("$name" -h 2>&1) || true
+        [[ ! $help =~ $'\n'[[:space:]]+-N[[:space:]] ]] || { echo "$name" && return; }
     done
     return 1
 }

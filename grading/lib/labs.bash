@@ -3,8 +3,9 @@
 
 # The full names of the labs in this checkout, in order.
 all_labs=()
-for folder in "$(dirname "${BASH_SOURCE[0]}")"/../../lab[0-9]*/; do
-    [ ! -e "$folder/test.c" ] || all_labs+=("$(basename "$folder")")
+for folder in "${BASH_SOURCE[0]%/*}"/../../lab[0-9]*/; do
+    folder=${folder%/}
+    [ ! -e "$folder/test.c" ] || all_labs+=("${folder##*/}")
 done
 unset folder
 

@@ -1,5 +1,5 @@
 # Prints the results that `grade --json` writes, for a screen of 80 columns.
-# --argjson colour true|false; --argjson untouched '["lab02-fork"]': labs not started yet.
+# --argjson colour true|false; --args LAB...: labs not started yet.
 # Its text is harmless already.
 
 def paint(code): if $colour then "\u001b[" + code + "m" + . + "\u001b[0m" else . end;
@@ -100,7 +100,7 @@ def story: select(.status == "failed" or .status == "error")
 
 # ---- a lab, and the table at the end -------------------------------------------------------------
 
-def lab: if .lab | IN($untouched[]) then empty
+def lab: if .lab | IN($ARGS.positional[]) then empty
     else
         (.lab | paint("1")),
         (if .verdict == "does-not-compile" then
@@ -113,7 +113,7 @@ def lab: if .lab | IN($untouched[]) then empty
         ""
     end;
 
-def summary: if .lab | IN($untouched[]) then "not started"
+def summary: if .lab | IN($ARGS.positional[]) then "not started"
     elif .verdict == "does-not-compile" then "does not compile"
     elif .fault then "not graded"
     else [.checks | group_by(.status)[] | {key: .[0].status, value: length}] | from_entries
