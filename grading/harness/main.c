@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 static const char *lab = "lab", *json_file, *sandbox_arguments;
-static bool show_progress, all_checks = true;
+static bool show_progress, all_checks = true, brief;
 
 static bool select_named_check(const char *name)
 {
@@ -37,6 +37,7 @@ static bool parse_options(int argc, char **argv)
         {"faults", required_argument, NULL, 'f'},
         {"json", required_argument, NULL, 'j'},
         {"check", required_argument, NULL, 'c'},
+        {"brief", no_argument, NULL, 'b'},
         {"progress", no_argument, NULL, 'p'},
         {"without-valgrind", no_argument, NULL, 'w'},
         {"sandbox", required_argument, NULL, 'r'}, /* see core/sandbox.h */
@@ -53,6 +54,8 @@ static bool parse_options(int argc, char **argv)
             json_file = optarg;
         else if (option == 'r')
             sandbox_arguments = optarg;
+        else if (option == 'b')
+            brief = true;
         else if (option == 'p')
             show_progress = true;
         else if (option == 'w')
@@ -64,7 +67,7 @@ static bool parse_options(int argc, char **argv)
         return true;
     fprintf(stderr,
             "usage: %s --lab NAME --server PROGRAM --faults LIBRARY --json FILE\n"
-            "       [--check NAME]... [--progress] [--without-valgrind] [--sandbox FILE]\n",
+            "       [--check NAME]... [--brief] [--progress] [--without-valgrind] [--sandbox FILE]\n",
             argv[0]);
     return false;
 }
@@ -81,7 +84,9 @@ int main(int argc, char **argv)
     passed_hook = expect_calls_intercepted;
     if (!parse_options(argc, argv))
         return 2;
-    if (all_checks)
+    if (brief)
+        select_brief_checks();
+    else if (all_checks)
         select_all_checks();
     if (!checks_are_valid())
         return 3;

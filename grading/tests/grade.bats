@@ -148,6 +148,16 @@ without() {
 
 # ---- the results ---------------------------------------------------------------------------
 
+@test "--brief leaves out the checks that take long, unless --check names them" {
+    echo 'int main(void) { return 0; }' >server.c
+    run grade --file server.c --brief --json r.json lab01
+    [ "$status" -eq 0 ]
+    jq -e '[.[0].checks[].name] | index("usage") != null and index("memory") == null' r.json
+    run grade --file server.c --brief --check memory --json r.json lab01
+    [ "$status" -eq 0 ]
+    jq -e '[.[0].checks[].name] | index("usage") != null and index("memory") != null' r.json
+}
+
 @test "the JSON has the fields that other programs read" {
     run grade --file "$GRADING/starters/lab01-blocking.c" --json r.json lab01
     [ "$status" -eq 0 ]

@@ -73,6 +73,12 @@ void select_all_checks(void)
         selected[i] = !checks[i].only_on_request;
 }
 
+void select_brief_checks(void)
+{
+    for (int i = 0; i < check_count; i++)
+        selected[i] |= !checks[i].only_on_request && !checks[i].lengthy && !checks[i].alone;
+}
+
 bool is_selected(int number)
 {
     return selected[number];
