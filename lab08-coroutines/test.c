@@ -181,7 +181,7 @@ CHECK(small_stacks, 4, "needs little memory for an idle client, and guards each 
         if (i == FIRST) {
             wait_asleep(s);
             before = memory_of(s);
-            guards = count_guards(s);
+            guards = count_guard_mappings(s);
         }
         send_much_at_once(s, text, SIZE);
     }

@@ -78,10 +78,16 @@ bool orphan_exits(pid_t pid)
     return false;
 }
 
-int count_guards(struct server *s)
+int count_guard_mappings(struct server *s)
 {
     count_mappings(s); /* fails if the server has ended */
-    return read_guard_count(s->pid);
+    return read_guard_count(s->pid, false);
+}
+
+int count_guards(struct server *s)
+{
+    count_mappings(s);
+    return read_guard_count(s->pid, true);
 }
 
 int count_mappings(struct server *s)

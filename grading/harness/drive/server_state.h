@@ -13,8 +13,10 @@ bool is_orphan(struct server *s, pid_t pid);
  * False if it is still running after 20 seconds. */
 bool orphan_exits(pid_t pid);
 /* Of the server's first process; the check fails if it has ended. Ended threads may leave memory
- * mappings behind. A guard: a stretch of inaccessible pages. */
+ * mappings behind. A guard: a stretch of inaccessible pages, a mapping of its own or within
+ * one. Counting the latter may enlarge the server's memory: measure that before. */
 int count_descriptors(struct server *s);
+int count_guard_mappings(struct server *s);
 int count_guards(struct server *s);
 int count_mappings(struct server *s);
 

@@ -160,7 +160,7 @@ static int guards_within(pid_t pid, uintptr_t start, uintptr_t end)
     return n;
 }
 
-int read_guard_count(pid_t pid)
+int read_guard_count(pid_t pid, bool also_within_mappings)
 {
     char line[512], access[5];
     uintptr_t start, end;
@@ -173,7 +173,8 @@ int read_guard_count(pid_t pid)
         if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, access, &inode) != 4)
             continue;
         n += strcmp(access, "---p") == 0;
-        if (strcmp(access, "rw-p") == 0 && inode == 0 && end - start <= MAX_SCANNED)
+        if (also_within_mappings && strcmp(access, "rw-p") == 0 && inode == 0 &&
+            end - start <= MAX_SCANNED)
             n += guards_within(pid, start, end);
     }
     fclose(file);

@@ -2,6 +2,7 @@
 #ifndef OBSERVE_RESOURCES_H
 #define OBSERVE_RESOURCES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,9 +18,10 @@ uint64_t read_memory(pid_t root);
 
 /* Of one process. When it has ended, 0, or -1: it cannot be read. */
 int read_mapping_count(pid_t pid);
-/* How many stretches of inaccessible pages there are: mappings of their own, mprotect(2), or holes
- * in anonymous writable mappings, MADV_GUARD_INSTALL. */
-int read_guard_count(pid_t pid);
+/* How many stretches of inaccessible pages there are: mappings of their own, mprotect(2), or also
+ * holes in anonymous writable mappings, MADV_GUARD_INSTALL. To find those, every page is read, and
+ * a kernel without a shared page of zeros then gives the process memory for it. */
+int read_guard_count(pid_t pid, bool also_within_mappings);
 int read_descriptor_count(pid_t pid);
 /* What a descriptor is, as "socket:[123]". Returns the length, or -1 when it is not open. */
 ssize_t read_descriptor(pid_t pid, int fd, char *target, size_t size);
