@@ -4,9 +4,9 @@ weeks and with overrides.csv.
 
 Reads WORK/index.json and WORK/download.json, which read-submissions.py has written, and RESULTS/.class/submissions.json
 of the previous run. Writes WORK/submissions.json, WORK/columns.json (the columns of the sheet), WORK/named.json (the labs
-to be graded now) and WORK/regrade (results to be made again). OPTIONS is JSON: {roster, labs, all, regrade, weights,
-percent, due}. GRADER is everything else that a result depends on. Exit status 2 and a message: a file or option is
-wrong.
+to be graded now), WORK/not-handed-in.json (of these labs) and WORK/regrade (results to be made again). OPTIONS is JSON:
+{roster, labs, all, regrade, weights, percent, due}. GRADER is everything else that a result depends on. Exit status 2 and
+a message for each mistake: a file or option is wrong.
 """
 import csv
 import io
@@ -16,6 +16,7 @@ import os
 import re
 import sys
 import unicodedata
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 
 COLUMNS = {
@@ -31,12 +32,30 @@ COLUMNS = {
 CANVAS_COLUMNS = {"id": ("sisuserid", "sisloginid", "id"), "name": ("student",), "canvas": ("id",),
                   "login": ("sisloginid",), "group": ("section",)}
 CANVAS_NOT_STUDENTS = ("Points Possible", "Student, Test")
+NOTHING = "not handed in"  # as read-submissions.py says; with what there is instead behind it, something was handed in
+
+MOST_MISTAKES = 20
+mistakes = []
 
 
 def wrong(message):
+    """Notes a mistake and goes on: stop_if_wrong() reports all of them at once."""
+    mistakes.append(message)
+
+
+def stop_if_wrong():
     unsafe = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"  # as in lib/safe-text.jq
-    print("grade: " + re.sub(unsafe, "\ufffd", message), file=sys.stderr)
-    sys.exit(2)
+    for message in mistakes[:MOST_MISTAKES]:
+        print("grade: " + re.sub(unsafe, "\ufffd", message), file=sys.stderr)
+    if len(mistakes) > MOST_MISTAKES:
+        print(f"grade: and {len(mistakes) - MOST_MISTAKES} more", file=sys.stderr)
+    if mistakes:
+        sys.exit(2)
+
+
+def stop(message):
+    wrong(message)
+    stop_if_wrong()
 
 
 # ---- CSV files of the instructor -------------------------------------------------------------
@@ -49,9 +68,9 @@ def read_rows(path, option):
             data = file.read()
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except OSError as error:
-        wrong(f"{option}: {path} cannot be read: {error.strerror}")
+        stop(f"{option}: {path} cannot be read: {error.strerror}")
     except UnicodeDecodeError:
-        wrong(f"{option}: {path} is not UTF-8. Save it as \"CSV UTF-8\"")
+        stop(f"{option}: {path} is not UTF-8. Save it as \"CSV UTF-8\"")
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -73,6 +92,9 @@ def read_rows(path, option):
 def read_roster(path):
     names, rows = read_rows(path, "--roster")
     canvas = {"student", "id", "sisuserid", "section"} <= set(names)
+    if names and not any(alias in names for column in ("id", "name", "first", "last") for alias in COLUMNS[column]):
+        stop(f"--roster: {path}, line 1: there is no column of names or ids. The columns: id,name,mail,group; it has:"
+             f" {', '.join(names)}")
     result = []
     for line, cells in rows:
         row = dict.fromkeys((*COLUMNS, "canvas", "login")) | {"line": line}
@@ -88,11 +110,11 @@ def read_roster(path):
         if row["number"]:
             row["number"] = re.sub(r"\D", "", row["number"])
         if not row["name"] and not row["id"]:
-            wrong(f"--roster: {path}, line {line}: there is neither a name nor an id. The first line must name the"
-                  f" columns (id, name, mail, group); it has: {', '.join(names)}")
+            wrong(f"--roster: {path}, line {line}: there is neither a name nor an id")
+            continue
         row["name"] = row["name"] or row["id"]
         result.append(row)
-    if not result:
+    if not result and not mistakes:
         wrong(f"--roster: {path} lists no students. The first line names the columns: id,name,mail,group")
     seen = {}
     for row in result:
@@ -209,16 +231,19 @@ def matches(student, text):
 
 
 def find_student(students, text, where):
+    """None, and a mistake, if there is no such student or several. So does find_lab."""
     text = unicodedata.normalize("NFC", text)
     found = [student for student in students if matches(student, text)]
+    if len(found) == 1:
+        return found[0]
     if not found:
         wrong(f"{where}: there is no student '{text}'")
-    if len(found) > 1:
+    else:
         names = [student["student"] for student in found]
         if len(set(names)) < len(names):
             names = [student["folder"] for student in found]
         wrong(f"{where}: '{text}' can be {' or '.join(names)}")
-    return found[0]
+    return None
 
 
 def find_lab(labs, text, where):
@@ -227,6 +252,7 @@ def find_lab(labs, text, where):
         if text == lab or number and int(number[1]) == int(re.match(r"lab0*(\d+)", lab)[1]):
             return lab
     wrong(f"{where}: there is no lab '{text}'. The labs: {' '.join(labs)}")
+    return None
 
 
 # ---- week after week -------------------------------------------------------------------------
@@ -254,12 +280,15 @@ def previous_of(student, previous):
 
 def kept_labs(old, named, gone, results):
     """Labs that are not named this time keep what they had. So do the others, if the student is not in this download at
-    all, as long as the result is there: a download may be of one late student."""
+    all, as long as the result is there: a download may be of one late student. So does the reason why what was handed in
+    could not be graded."""
     kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
     for value in kept.values():
         value.pop("kept", None)  # of an earlier download
     for lab in named if gone else ():
-        value = old.get("labs", {}).get(lab, {})
+        value = old.get("labs", {}).get(lab, {"problem": old.get("problem") or NOTHING})
+        if value.get("problem", NOTHING) != NOTHING and not old.get("unclear"):
+            kept[lab] = value | {"kept": True}
         if "key" in value and os.path.exists(f"{results}/students/{old['folder']}/{lab.split('-')[0]}.json"):
             kept[lab] = value | {"kept": True}
             for version in [kept[lab]] + value.get("attempts", []):
@@ -288,9 +317,9 @@ def join_previous(students, previous, named, results):
                 student["student"] = old["student"]
             kept = kept_labs(old, named, student["platform"] == "roster", results)
             used.add(old["folder"])
-            if any("key" in value for value in kept.values()):
+            if any("key" in value or value.get("kept") for value in kept.values()):
                 student.pop("absent", None)
-        nothing = {"problem": student.get("unclear", "not handed in")}
+        nothing = {"problem": student.get("unclear", NOTHING)}
         student["labs"] = {lab: student["labs"].get(lab, nothing) for lab in named
                            if student["labs"] or not student["problem"]} | kept
     taken = set(used)
@@ -304,8 +333,32 @@ def join_previous(students, previous, named, results):
     for old in previous:
         kept = kept_labs(old, named, True, results)
         if old["folder"] not in taken and any("key" in value or "override" in value for value in kept.values()):
-            kept = {lab: {"problem": "not handed in"} for lab in named} | kept
+            kept = {lab: {"problem": NOTHING} for lab in named} | kept
             students.append(old | {"labs": kept, "problem": None, "row": None})
+
+
+def not_handed_in(students, named, roster, platforms):
+    """{lab of this run: {of, students}}: who on the roster, or else of those known from other labs, has handed in nothing.
+
+    Nobody who may be in this download under a different name: left out are those whose name somebody else has who is not on
+    the roster and, without a roster, those known from other platforms.
+    """
+    def forms(student):
+        on_roster = student.get("row") is not None
+        return name_forms(roster[student["row"]]["name"] if on_roster else student.get("name") or student["student"])
+
+    if roster:
+        known = expected = [student for student in students if student.get("row") is not None]
+    else:
+        known = [student for student in students
+                 if any("key" in record for lab, record in student["labs"].items() if lab not in named)]
+        expected = [student for student in known if student.get("platform") in platforms]
+    count = Counter(form for student in students if student.get("row") is None for form in forms(student))
+    own = 0 if roster else 1
+    expected = [student for student in expected if not student["problem"] and all(count[form] <= own for form in forms(student))]
+    return {lab: {"of": len(roster or known), "students": [
+        student["student"] for student in expected if student["labs"].get(lab, {}).get("problem") == NOTHING]}
+        for lab in named}
 
 
 # ---- lateness, overrides ---------------------------------------------------------------------
@@ -331,11 +384,13 @@ def read_due(text, labs):
         lab, equals, date = part.partition("=")
         if not equals:
             wrong(f"--due: '{part}' does not say of which lab: write 1=2026-11-28")
+            continue
         lab = find_lab(labs, lab.strip(), "--due")
         try:
             time = datetime.fromisoformat(date.strip())
         except ValueError:
             wrong(f"--due: '{date}' is not a date such as 2026-11-28 or 2026-11-28T18:00")
+            continue
         if len(date.strip()) == 10:  # the whole day
             time += timedelta(days=1)
         result[lab] = time.replace(tzinfo=None).isoformat()
@@ -350,8 +405,11 @@ def read_overrides(path, students, labs, columns):
     if not os.path.exists(path):
         return
     names, rows = read_rows(path, "overrides.csv")
-    if missing := [c for c in ("student", "lab", "points", "reason") if c not in names]:
-        wrong(f"overrides.csv, line 1: the column {missing[0]} is missing. The columns: student,lab,points,reason")
+    for column in ("student", "lab", "points", "reason"):
+        if column not in names:
+            wrong(f"overrides.csv, line 1: the column {column} is missing. The columns: student,lab,points,reason")
+    stop_if_wrong()
+    first = {}
     for line, row in rows:
         where = f"overrides.csv, line {line}"
         student = find_student(students, row.get("student", ""), where)
@@ -361,11 +419,11 @@ def read_overrides(path, students, labs, columns):
             wrong(f"{where}: '{row.get('points', '')}' is not a number of points from 0 to 100")
         if not row.get("reason"):
             wrong(f"{where}: there is no reason")
-        if "override" in student["labs"].get(lab, {}):
-            wrong(f"{where}: there is a line for this student and this lab already")
-        number = float(points)
-        if lab in columns:
-            student["labs"].setdefault(lab, {"problem": student["problem"] or "not handed in"})["override"] = {
+        if student and lab and first.setdefault((student["folder"], lab), line) != line:
+            wrong(f"{where}: there is a line for this student and this lab already, line {first[student['folder'], lab]}")
+        if not mistakes and lab in columns:
+            number = float(points)
+            student["labs"].setdefault(lab, {"problem": student["problem"] or NOTHING})["override"] = {
                 "points": int(number) if number == int(number) else number, "reason": row["reason"]}
 
 
@@ -375,7 +433,8 @@ def read_regrade(words, students, named):
         name, _, lab = word.rpartition("/") if "/" in word else (word, "", "")
         student = find_student(students, name, "--regrade")
         labs = [find_lab(named, lab, "--regrade, among the labs of this run")] if lab else named
-        result += [f"students/{student['folder']}/{lab.split('-')[0]}" for lab in labs]
+        if student and all(labs):
+            result += [f"students/{student['folder']}/{lab.split('-')[0]}" for lab in labs]
     return result
 
 
@@ -387,9 +446,10 @@ def read_weights(text, labs, columns):
         lab, _, number = part.partition("=")
         if not re.fullmatch(r"\d+(\.\d+)?", number.strip()):
             wrong(f"--weights: '{part}' is not LAB=NUMBER")
+            continue
         weights[find_lab(labs, lab.strip(), "--weights")] = float(number)
     if missing := [lab for lab in columns if lab not in weights]:
-        wrong(f"--weights: there is no weight for {missing[0]}")
+        wrong(f"--weights: there is no weight for {', '.join(missing)}")
     return weights
 
 
@@ -416,8 +476,8 @@ def main():
     previous = load(f"{results}/.class/submissions.json", [])
     named = options["labs"] or download["labs"]
     if not named:
-        wrong("no submission has a directory that is named after a lab. If they contain just server.c, name the lab:"
-              " --labs 1")
+        stop("no submission has a directory that is named after a lab. If they contain just server.c, name the lab:"
+             " --labs 1")
     options["due"] = read_due(options["due"], options["all"])
     for student in students:
         for lab, record in student["labs"].items():
@@ -428,18 +488,25 @@ def main():
                 if "file" in version:
                     version["key"] = f"{version['sha256']} {grader}"
                     set_late(version, lab, options)
-    if options["roster"]:
-        join_roster(students, read_roster(options["roster"]))
+    roster = read_roster(options["roster"]) if options["roster"] else []
+    stop_if_wrong()
+    platforms = {student["platform"] for student in students}
+    if roster:
+        join_roster(students, roster)
     join_previous(students, previous, named, results)
     columns = sorted(set(named) | {lab for student in students for lab, record in student["labs"].items()
                                    if lab in options["all"] and ("key" in record or "override" in record)})
     read_overrides(f"{results}/overrides.csv", students, options["all"], columns)
-    save(f"{work}/weights.json", read_weights(options["weights"], options["all"], columns))
+    weights = read_weights(options["weights"], options["all"], columns)
+    regrade = read_regrade(options["regrade"], students, named)
+    stop_if_wrong()
+    save(f"{work}/weights.json", weights)
     save(f"{work}/columns.json", columns)
     save(f"{work}/named.json", named)
+    save(f"{work}/not-handed-in.json", not_handed_in(students, named, roster, platforms))
     save(f"{work}/submissions.json", students)
     with open(f"{work}/regrade", "w", encoding="utf-8") as file:
-        for path in read_regrade(options["regrade"], students, named):
+        for path in regrade:
             print(path, file=file)
 
 

@@ -2,7 +2,9 @@
 include "safe-text";
 
 def number($n; $what): "\($n) \($what)" + if $n == 1 then "" else "s" end;
-def listed: map(one_line | tojson) | .[:10] + (if length > 10 then ["and \(length - 10) more"] else [] end) | join(", ");
+def at_most_10: .[:10] + (if length > 10 then ["and \(length - 10) more"] else [] end) | join(", ");
+def listed: map(one_line | tojson) | at_most_10;
+def short: if length > 40 then .[:37] + "..." else . end;
 
 $download[0] as $d
 | (if $d.format == "plain" then "Plain directory" else "\($d.title) download" end)
@@ -14,4 +16,6 @@ $download[0] as $d
   ([.[] | select(.unknown) | "\(.student): \(.unknown)"] | if . != [] then "Compare with the roster: \(listed)" else empty end),
   ([.[] | select(any(.labs[]; .kept)) | .student] | if . != []
     then "Not in this download, so the earlier result is kept: \(listed)" else empty end),
-  ([.[] | select(.absent) | .student] | if . != [] then "Absent: \(listed)" else empty end)
+  ($not_handed_in[0] | to_entries[] | select(.value.students != []) | "\(.key | split("-")[0]): not handed in by "
+    + "\(.value.students | length) of \(.value.of): \(.value.students | map(one_line | short) | at_most_10)"),
+  ([.[] | select(.absent) | .student] | if . != [] then "Absent in all labs: \(listed)" else empty end)

@@ -13,7 +13,8 @@ def still_here($folders): .pairs |= ((. // []) | map(select($folders[.a] and $fo
 | {
   labs: [$labs[0][] as $lab | {name: $lab, checks:
     ([.[] | .labs[] | select(.lab == $lab and (.checks | length) > 0)][0].checks // []
-        | map({name, title, points}))}],
+        | map({name, title, points})),
+    not_handed_in: ($not_handed_in[0][$lab] // {students: []} | .students |= map(one_line))}],
   max: ([$labs[0][] | ($weights[0] // {})[.] // 100] | add),
   similar: ($similar | with_entries(select(.key as $lab | $labs[0] | index($lab)) | .value |= still_here($folders))),
   students: map({student: (.student | one_line), folder, problem: (.problem | line), total,

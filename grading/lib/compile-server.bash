@@ -4,17 +4,19 @@
 
 compile_seconds=60 # a reference takes one
 
-# compile_once DIRECTORY TARGET - compiles DIRECTORY/server.c; the output goes to DIRECTORY/TARGET.log.
+# compile_once DIRECTORY TARGET - compiles DIRECTORY/server.c; the output of the compiler and the linker goes to
+# DIRECTORY/TARGET.log. What make itself prints names our files, and is there only if there is nothing else.
 # Returns the exit status of timeout.
 compile_once() {
-    local log=$1/$2.log status=0 compiler=()
-    [ "$2" != server ] || compiler=(CC="${GRADE_CC:-gcc}")
+    local log=$1/$2.log status=0 compiler=gcc
+    [ "$2" != server ] || compiler=${GRADE_CC:-gcc}
     rm -f "${1:?}/$2"
-    "${compile[@]}" timeout -k 1 "$compile_seconds" make -s -C "$1" -f "$grading/lab.mk" "${compiler[@]}" SOURCE=server.c "$2" \
-        >"$log" 2>&1 </dev/null || status=$?
+    "${compile[@]}" timeout -k 1 "$compile_seconds" make -s -C "$1" -f "$grading/lab.mk" CC="2>&1 $compiler" SOURCE=server.c "$2" \
+        >"$log" 2>"$1/make.log" </dev/null || status=$?
     [ "$status" -ne 0 ] || [ -x "$1/$2" ] || status=1
     truncate -s '<30000' "$log" # the list of errors may be endless
     [ "$status" -lt 124 ] || echo "The compiler did not finish within a minute." >>"$log"
+    [ "$status" -eq 0 ] || [ -s "$log" ] || cp "$1/make.log" "$log"
     [ "$status" -eq 0 ] || rm -f "${1:?}/$2"
     return "$status"
 }

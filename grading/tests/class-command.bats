@@ -272,16 +272,22 @@ END
     grep -q ' of 100 points' results/students/ada/feedback.md
 }
 
-@test "a progress bar on a terminal, and none without" {
-    needs_sandbox
-    make_quick
-    hand_in ada quick.c
-    grade_class --labs 1
-    [[ "$output" != *$'\r'* ]]
-    rm -r results
-    run script -qec "'$GRADING/grade' --class class --results results --labs 1" /dev/null
-    [ "$status" -eq 0 ]
-    prints "100%"
+@test "a server that does not compile: every line of the compiler, the assembler and the linker, and none of make's" {
+    printf '#error make: *** [me] Error 1\nint x = ;\n' >compiler.c
+    # shellcheck disable=SC2028 # for C
+    echo 'void nowhere(void); __asm__(".print \"make: *** mine\""); int main(void) { nowhere(); }' >linker.c
+    for file in compiler linker; do
+        "$GRADING/grade" --file $file.c --json result.json 1 >screen
+        jq -j ".[0].compiler" result.json >$file
+        grep -qF "$(grep -o "error: .*" $file | tail -n 1)" screen
+        cat $file
+    done
+    grep -q '^server.c:1:2: error: #error make: \*\*\* \[me\] Error 1' compiler
+    grep -q '^server.c:2:9: error: ' compiler
+    grep -q '^make: \*\*\* mine$' linker
+    grep -q 'undefined reference to .nowhere' linker
+    [[ "$(tail -n 1 linker)" == "collect2: error: "* ]]
+    [ "$(grep -c '^make: ' compiler linker | tr '\n' ' ')" = "compiler:0 linker:1 " ]
 }
 
 @test "--results inside the --class directory is refused, and leaves nothing there" {

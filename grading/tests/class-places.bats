@@ -287,6 +287,28 @@ sys.stdout.buffer.write("\x1b]0;owned\x07\x1b[2J\x9b31m\u061c\u200e\u2028\u202e\
     done
 }
 
+@test "on a terminal: how many are graded, in a line that is replaced and then removed; nothing in a file" {
+    for student in a b c; do server "class/$student" 1; done
+    # Each server is graded only when the line says so.
+    echo 0 >graded
+    cat >"$COURSE/grading/class/grade-submission" <<END
+#!/bin/sh
+timeout 30 sh -c 'until grep -q "\$(cat graded) of 3 graded, 1 running" screen; do sleep 0.1; done' || exit
+echo \$((\$(cat graded) + 1)) >graded
+exec '$GRADING/tests/downloads/fake-grader' "\$@"
+END
+    sed -i "2i cd '$PWD'" "$COURSE/grading/class/grade-submission"
+    sed -i 's,^exec ,cd - >/dev/null \&\& &,' "$COURSE/grading/class/grade-submission"
+    run script -fqec "'$COURSE/grading/grade' --class class --results results --labs 1 --jobs 1 $SANDBOX" screen
+    cp "$GRADING/tests/downloads/fake-grader" "$COURSE/grading/class/grade-submission"
+    [ "$status" -eq 0 ] || { cat -v screen && false; }
+    [ "$(cat graded)" -eq 3 ]
+    [ "$(grep -oa running screen | wc -l)" -eq "$(grep -oaP ' graded, \d running\r\e\[K' screen | wc -l)" ]
+    grade_class class --labs 1 --regrade a
+    prints "3 servers, 0 already graded"
+    [[ "$output" != *running* && "$output" != *[$'\r\e']* ]] || { cat -v <<<"$output" && false; }
+}
+
 # instructions PROGRAM COUNT - how many instructions jq needs for this program
 instructions() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null --log-file=log jq -n -L "$GRADING/lib" --argjson n "$2" \

@@ -251,7 +251,7 @@ PY
         rm -rf results
         grade_class "$format" --labs 1 --roster students.csv
         [ "$status" -eq 0 ]
-        prints 'Absent: '
+        prints 'Absent in all labs: '
         prints 'Grace Hopper'
         row_is "Grace Hopper" "Grace Hopper|3013|ghopper@example.edu|A|||nothing handed in"
         row_is "Conor O'Brien" "Conor O'Brien|3004|cobrien@example.edu|B|4|4|"
@@ -264,7 +264,8 @@ PY
         moodle | canvas) # only a name, which two on the roster have
             [ "$(grep -c 'several students on the roster have this name' results/grades.csv)" -eq 2 ]
             [[ "$(row "김민준 (3002)")" == *"|||lab01-blocking: compare with 김민준 ("* ]]
-            [[ "$output" != *'Absent: "김'* ]]
+            [[ "$output" != *'Absent in all labs: "김'* ]]
+            prints $'lab01: not handed in by 1 of 13: Grace Hopper\n'
             ;;
         *) [[ "$(row "김민준 (3002)")" == "김민준 (3002)|3002|"*"|2|2|" ]] ;;
         esac
@@ -285,11 +286,16 @@ PY
     printf 'a,b\n1,2\n' >roster.csv
     grade_class class --labs 1 --roster roster.csv
     [ "$status" -eq 2 ]
-    prints "line 2: there is neither a name nor an id"
-    printf 'id,name\n1,Ada\n1,Ben\n' >roster.csv
-    grade_class class --labs 1 --roster roster.csv
+    prints "line 1: there is no column of names or ids"
+    # All mistakes at once, and those of the options as well.
+    printf 'id,name,mail\n1,Ada\n1,Ben\n,,c@x.edu\n2,Dan\n1,Eve\n' >roster.csv
+    grade_class class --labs 1 --roster roster.csv --due 1=soon
     [ "$status" -eq 2 ]
     prints "line 3: the id 1 is also on line 2"
+    prints "line 4: there is neither a name nor an id"
+    prints "line 6: the id 1 is also on line 2"
+    prints "--due: 'soon' is not a date"
+    [ "$(grep -c '' <<<"$output")" -eq 4 ] || { echo "$output" && false; }
     printf 'id,name\n1,Ad\xe9\n' >roster.csv
     grade_class class --labs 1 --roster roster.csv
     [ "$status" -eq 2 ]

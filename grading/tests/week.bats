@@ -54,6 +54,61 @@ load downloads/common.bash
     row_is Ben "Ben|2|||2|2|"
 }
 
+# report_says LAB OF NAME... - whom report.html lists as not having handed in this lab
+report_says() {
+    python3 -I - "$@" <<'PY'
+import json, sys
+text = open("results/report.html", encoding="utf-8").read()
+data = json.loads(text.split('id="data">', 1)[1].split("</script>")[0])
+found = {lab["name"]: lab["not_handed_in"] for lab in data["labs"]}[sys.argv[1]]
+assert found["students"] == sys.argv[3:] and (not sys.argv[3:] or found["of"] == int(sys.argv[2])), found
+PY
+}
+
+@test "who has not handed in this lab: of the roster; nobody who may have handed in" {
+    printf 'id,name\n1,Ada\n2,Ben\n3,Cleo\n4,Dan\n5,Eve\n6,Fay\n' >roster.csv
+    for student in Ada Ben Cleo Dan Eve stranger; do server one/$student 1; done
+    grade_class one --labs 1 --roster roster.csv
+    prints $'lab01: not handed in by 1 of 6: Fay\n'
+    server two/Ada 2
+    server two/Cleo 50 main.c
+    echo x >two/Eve.zip
+    grade_class two --labs 2 --roster roster.csv
+    prints $'lab02: not handed in by 3 of 6: Ben, Dan, Fay\n'
+    prints 'Absent in all labs: "Fay"'
+    report_says lab02-fork 6 Ben Dan Fay
+    report_says lab01-blocking 0
+    # Late, and alone in a download.
+    server late/Dan 3
+    grade_class late --labs 2 --roster roster.csv
+    prints $'lab02: not handed in by 2 of 6: Ben, Fay\n'
+    row_is Cleo "Cleo|3|||1|||lab02-fork: not handed in; there is main.c"
+    [[ "$(row Eve)" == "Eve|5|||1|||lab02-fork: not a zip file"* ]]
+}
+
+@test "who has not handed in this lab, without a roster: of those of earlier weeks; names on one line of bounded length" {
+    "$MAKE" moodle one lab01-blocking
+    "$MAKE" moodle two lab02-fork 40
+    rm -r two/{Ada,박,Zo}*
+    grade_class one --labs 1
+    [[ "$output" != *"not handed in by"* ]]
+    report_says lab01-blocking 0
+    # Two of one name have different numbers each week.
+    for again in 1 2; do
+        grade_class two --labs 2
+        prints $'lab02: not handed in by 3 of 12: Ada Lovelace, Zoë Late, 박 서연\n'
+    done
+    report_says lab02-fork 12 "Ada Lovelace" "Zoë Late" "박 서연"
+    # Which of them are these?
+    server three/ada 1
+    grade_class three --labs 3
+    [[ "$output" != *"not handed in by"* ]]
+    { echo name && printf '%s\n' "$(printf 'x%.0s' {1..300})" s{1..40}; } >roster.csv
+    grade_class three --labs 3 --roster roster.csv
+    line=$(grep '^lab03: not handed in by 41 of 41: xxx' <<<"$output")
+    [[ "$line" == *", s9, and 31 more" && ${#line} -lt 200 ]]
+}
+
 @test "a download of one late student: the others keep their results, and the notes say so" {
     "$MAKE" moodle class lab01-blocking
     "$MAKE" roster . -
@@ -148,6 +203,30 @@ load downloads/common.bash
     grade_class class --labs 1
     [ "$status" -eq 2 ]
     prints "line 1: the column student is missing"
+}
+
+@test "overrides.csv with many mistakes: all at once, each with its line, at most twenty; nothing has changed" {
+    server class/ada 10
+    server class/ben 20
+    grade_class class --labs 1
+    cp -r results before
+    printf 'student,lab,points,reason\nzoe,9,many,\nada,1,5,x\nben,1,6,x\nada,1,101,y\n' >results/overrides.csv
+    grade_class class --labs 1 --weights 1=x --regrade cleo
+    [ "$status" -eq 2 ]
+    for message in "2: there is no student 'zoe'" "2: there is no lab '9'" "2: 'many' is not" "2: there is no reason" \
+        "5: '101' is not" "5: there is a line for this student and this lab already, line 3"; do
+        prints "grade: overrides.csv, line $message"
+    done
+    prints "--weights: '1=x'"
+    prints "--regrade: there is no student 'cleo'"
+    [ "$(grep -c 'overrides.csv' <<<"$output")" -eq 6 ]
+    rm results/overrides.csv
+    diff -r before results
+    { echo student,lab,points,reason && printf 'student%d,1,5,x\n' {1..25}; } >results/overrides.csv
+    grade_class class --labs 1
+    [ "$status" -eq 2 ]
+    prints $'overrides.csv, line 21: there is no student \'student20\'\ngrade: and 5 more'
+    [ "$(grep -c 'no student' <<<"$output")" -eq 20 ]
 }
 
 @test "--weights, and what is wrong with them" {
