@@ -65,10 +65,11 @@ static bool parse_options(int argc, char **argv)
     }
     if (server_program != NULL && faults_library != NULL && json_file != NULL && optind == argc)
         return true;
-    fprintf(stderr,
-            "usage: %s --lab NAME --server PROGRAM --faults LIBRARY --json FILE\n"
-            "       [--check NAME]... [--brief] [--progress] [--without-valgrind] [--sandbox FILE]\n",
-            argv[0]);
+    fprintf(
+        stderr,
+        "usage: %s --lab NAME --server PROGRAM --faults LIBRARY --json FILE\n"
+        "       [--check NAME]... [--brief] [--progress] [--without-valgrind] [--sandbox FILE]\n",
+        argv[0]);
     return false;
 }
 
