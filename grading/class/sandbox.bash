@@ -12,8 +12,10 @@ for folder in bin sbin lib lib32 lib64 libx32; do
         read_only_system+=(--ro-bind "/$folder" "/$folder")
     fi
 done
-read_only_system+=(--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache
-    --ro-bind-try /etc/alternatives /etc/alternatives)
+read_only_system+=(--ro-bind-try /etc/alternatives /etc/alternatives)
+# ldconfig replaces this file, at any moment: to mount it may fail, and whoever has mounted the old one can start no inner
+# sandbox any more. So a submission's sandbox has a copy, and only the sandboxes in it mount that. The others need none.
+library_cache=(--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache)
 
 # Untrusted code must not run as root: drops to the user nobody. Empty for other users.
 as_nobody=()
