@@ -287,6 +287,19 @@ sys.stdout.buffer.write("\x1b]0;owned\x07\x1b[2J\x9b31m\u061c\u200e\u2028\u202e\
     done
 }
 
+@test "servers for which the machine was too busy are graded again, once, after all others" {
+    server class/ada 80
+    server class/ben "70, busy 1"
+    server class/cyd "60, busy 2"
+    server class/dan x
+    grade_class class --labs 1
+    [ "$status" -eq 3 ]
+    prints "The machine was too busy for 2 servers, graded again one at a time"
+    row_is ben "ben|70|70|"
+    [ "$(cut -f 9 results/.class/joblog | grep -c grade-submission)" -eq 6 ]
+    jq -e '[.[] | [.student, .labs[0].score]] == [["ada", 80], ["ben", 70], ["cyd", null], ["dan", null]]' results/.class/class-results.json
+}
+
 @test "on a terminal: how many are graded, in a line that is replaced and then removed; nothing in a file" {
     for student in a b c; do server "class/$student" 1; done
     # Each server is graded only when the line says so.

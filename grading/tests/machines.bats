@@ -271,3 +271,21 @@ END
     done
     [ "$(tree)" = "$before" ]
 }
+
+@test "the machine is too busy for a mutant or a variant: no result, and noted for later" {
+    mkdir -p course/grading/tests course/lab01-blocking course/grading/{mutants,variants}/lab01-blocking
+    cp "$GRADING"/tests/grade-{mutant,variant,later.bash} course/grading/tests
+    printf '#!/bin/sh\necho "The machine was too busy, so there is no score."\nexit 3\n' >course/grading/grade
+    chmod +x course/grading/grade
+    echo 'int main(void) { return 0; }' >course/lab01-blocking/solution.c
+    cd course
+    printf '%s\n' 'Caught by: usage' 'Message: x' '' '--- a' '+++ b' '@@ -1 +1 @@' \
+        '-int main(void) { return 0; }' '+int main(void) { return 1; }' | tee grading/{mutants,variants}/lab01-blocking/x.patch
+    for kind in mutant variant; do
+        GRADE_LATER=$PWD/later run grading/tests/grade-$kind grading/${kind}s/lab01-blocking/x.patch
+        [ "$status" -eq 0 ] && [ -z "$output" ]
+        run grading/tests/grade-$kind grading/${kind}s/lab01-blocking/x.patch
+        has "not ok - ${kind}s: lab01-blocking/x: grade failed"
+    done
+    diff later <(printf 'grading/tests/grade-%s\tgrading/%ss/lab01-blocking/x.patch\n' mutant mutant variant variant)
+}
