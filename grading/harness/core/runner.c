@@ -85,17 +85,35 @@ static bool permits_others(int number)
     return status_of(number) == PASSED || outcomes[number].by_chance;
 }
 
-/* All that the check needs is known: it can be run, or is skipped. */
-static bool is_decided(int number)
+/* Has all ended that the check needs, directly or by way of one that is not run (--brief)? */
+static bool needs_have_ended(int number)
 {
     const char *needs = check_at(number)->needs;
     for (int needed; (needed = next_needed(&needs)) >= 0;)
-        if (is_selected(needed) && outcomes[needed].state != DONE)
+        if (is_selected(needed) ? outcomes[needed].state != DONE : !needs_have_ended(needed))
             return false;
-    needs = check_at(number)->needs;
-    for (int needed; (needed = next_needed(&needs)) >= 0;)
-        if (is_selected(needed) && outcomes[number].failed_need == NULL && !permits_others(needed))
-            outcomes[number].failed_need = check_at(needed)->name;
+    return true;
+}
+
+/* The first of them that does not permit the check to be run; NULL if there is none. */
+static const char *failed_need_of(int number)
+{
+    const char *needs = check_at(number)->needs, *failed = NULL;
+    for (int needed; failed == NULL && (needed = next_needed(&needs)) >= 0;)
+        if (!is_selected(needed))
+            failed = failed_need_of(needed);
+        else if (!permits_others(needed))
+            failed = check_at(needed)->name;
+    return failed;
+}
+
+/* All that the check needs is known: it can be run, or is skipped. */
+static bool is_decided(int number)
+{
+    if (!needs_have_ended(number))
+        return false;
+    if (outcomes[number].failed_need == NULL)
+        outcomes[number].failed_need = failed_need_of(number);
     return true;
 }
 
