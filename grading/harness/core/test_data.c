@@ -57,15 +57,29 @@ static void make_word(char word[8], size_t number)
     word[7] = number % 8 == 7 ? '\n' : ' ';
 }
 
+static void increment(char word[8], size_t number)
+{
+    int i = 6;
+    while (i > 0 && word[i] == '9')
+        word[i--] = '0';
+    word[i] = word[i] == '9' ? '0' : word[i] + 1;
+    word[7] = number % 8 == 7 ? '\n' : ' ';
+}
+
 void fill_text(char *text, size_t offset, size_t size)
 {
     char word[8];
-    for (size_t i = 0; i < size; i++) {
-        size_t at = offset + i;
-        if (i == 0 || at % 8 == 0)
-            make_word(word, at / 8);
-        text[i] = word[at % 8];
+    size_t number = offset / 8, skip = offset % 8, done = 0;
+    make_word(word, number);
+    for (; skip != 0 && skip < 8 && done < size; skip++)
+        text[done++] = word[skip];
+    if (done > 0)
+        increment(word, ++number);
+    for (; size - done >= 8; done += 8) {
+        memcpy(text + done, word, 8);
+        increment(word, ++number);
     }
+    memcpy(text + done, word, size - done);
 }
 
 char *long_text(size_t size)

@@ -129,7 +129,9 @@ static bool naps_for_too_long(const struct server *s, double time)
     if (since < INSPECTION_SECONDS)
         return false;
     sampled = time;
-    if (all_tasks_asleep(s->pid) && !nc_is_running())
+    /* Tasks are read one after the other. If there are a thousand, the last one may have done its
+     * work before it is read: then what was waited for has arrived. */
+    if (all_tasks_asleep(s->pid) && !nc_is_running() && !serve_sources(0))
         asleep_in_check += since < 2 * INSPECTION_SECONDS ? since : 2 * INSPECTION_SECONDS;
     return asleep_in_check > MAX_ASLEEP_IN_CHECK;
 }
