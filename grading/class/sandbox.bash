@@ -5,13 +5,20 @@
 # The system, read-only and without anyone's data: no home directories, no /var, and only those files
 # of /etc that the tools read.
 read_only_system=(--ro-bind /usr /usr)
+links=()
 for folder in bin sbin lib lib32 lib64 libx32; do
     if [ -L "/$folder" ]; then
-        read_only_system+=(--symlink "$(readlink "/$folder")" "/$folder")
+        links+=("/$folder")
     elif [ -d "/$folder" ]; then
         read_only_system+=(--ro-bind "/$folder" "/$folder")
     fi
 done
+if [ ${#links[@]} -gt 0 ]; then
+    mapfile -t targets < <(readlink "${links[@]}")
+    for i in "${!links[@]}"; do
+        read_only_system+=(--symlink "${targets[i]}" "${links[i]}")
+    done
+fi
 read_only_system+=(--ro-bind-try /etc/alternatives /etc/alternatives)
 # ldconfig replaces this file, at any moment: to mount it may fail, and whoever has mounted the old one can start no inner
 # sandbox any more. So a submission's sandbox has a copy, and only the sandboxes in it mount that. The others need none.
@@ -19,20 +26,33 @@ library_cache=(--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache)
 
 # Untrusted code must not run as root: drops to the user nobody. Empty for other users.
 as_nobody=()
-if [ "$(id -u)" = 0 ]; then
+if [ "$EUID" = 0 ]; then
     as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all)
 fi
 
 # An old bubblewrap (Ubuntu 22.04: 0.6.1) has neither of these options. The sandbox holds without them: then
 # only the memory watcher limits temporary files, and untrusted code may create user namespaces in it.
+# To try it takes a while, so those that this script starts are told: GRADE_BWRAP, the options that it has.
 bwrap_supports() {
     "${as_nobody[@]}" bwrap --unshare-user "$@" --ro-bind / / true >/dev/null 2>&1 </dev/null
 }
-disable_userns=(--disable-userns)
-bwrap_supports --disable-userns || disable_userns=()
+try_bwrap() {
+    if bwrap_supports --disable-userns --size 65536 --tmpfs /tmp; then
+        GRADE_BWRAP="disable-userns size"
+    else
+        GRADE_BWRAP=none
+        ! bwrap_supports --disable-userns || GRADE_BWRAP+=" disable-userns"
+        ! bwrap_supports --size 65536 --tmpfs /tmp || GRADE_BWRAP+=" size"
+    fi
+}
+if [ -z "${GRADE_BWRAP:-}" ] && type -P bwrap >/dev/null; then # otherwise it will be installed
+    try_bwrap
+    export GRADE_BWRAP
+fi
+disable_userns=()
+[[ ${GRADE_BWRAP:-} != *disable-userns* ]] || disable_userns=(--disable-userns)
 # size BYTES - prints the arguments that limit the next --tmpfs
-size() { echo "--size $1"; }
-bwrap_supports --size 65536 --tmpfs /tmp || size() { :; }
+size() { [[ ${GRADE_BWRAP:-} != *size* ]] || echo "--size $1"; }
 
 # The inner sandbox, for the compiler and for the server. Only a little memory is writable, and no user
 # namespace can be created in it. In /proc, a process could take back its oom_score_adj. It shares the network

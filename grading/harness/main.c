@@ -15,7 +15,8 @@
 #include <stdio.h>
 
 static const char *lab = "lab", *json_file, *sandbox_arguments;
-static bool show_progress, all_checks = true, brief;
+static bool show_progress, all_checks = true;
+static int brief_which, brief_of; /* 0: not only brief checks */
 
 static bool select_named_check(const char *name)
 {
@@ -29,6 +30,17 @@ static bool select_named_check(const char *name)
     return false;
 }
 
+/* "2/3", or NULL for all */
+static bool select_brief(const char *part)
+{
+    brief_which = brief_of = 1;
+    if (part == NULL || (sscanf(part, "%d/%d", &brief_which, &brief_of) == 2 && brief_which > 0 &&
+                         brief_which <= brief_of))
+        return true;
+    fprintf(stderr, "grade: --brief=%s is not a part such as 2/3\n", part);
+    return false;
+}
+
 static bool parse_options(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -37,7 +49,7 @@ static bool parse_options(int argc, char **argv)
         {"faults", required_argument, NULL, 'f'},
         {"json", required_argument, NULL, 'j'},
         {"check", required_argument, NULL, 'c'},
-        {"brief", no_argument, NULL, 'b'},
+        {"brief", optional_argument, NULL, 'b'},
         {"progress", no_argument, NULL, 'p'},
         {"without-valgrind", no_argument, NULL, 'w'},
         {"sandbox", required_argument, NULL, 'r'}, /* see core/sandbox.h */
@@ -54,22 +66,21 @@ static bool parse_options(int argc, char **argv)
             json_file = optarg;
         else if (option == 'r')
             sandbox_arguments = optarg;
-        else if (option == 'b')
-            brief = true;
         else if (option == 'p')
             show_progress = true;
         else if (option == 'w')
             without_valgrind = true;
-        else if (option != 'c' || !select_named_check(optarg))
+        else if (option == 'b' ? !select_brief(optarg)
+                               : option != 'c' || !select_named_check(optarg))
             return false;
     }
     if (server_program != NULL && faults_library != NULL && json_file != NULL && optind == argc)
         return true;
-    fprintf(
-        stderr,
-        "usage: %s --lab NAME --server PROGRAM --faults LIBRARY --json FILE\n"
-        "       [--check NAME]... [--brief] [--progress] [--without-valgrind] [--sandbox FILE]\n",
-        argv[0]);
+    fprintf(stderr,
+            "usage: %s --lab NAME --server PROGRAM --faults LIBRARY --json FILE\n"
+            "       [--check NAME]... [--brief[=K/N]] [--progress] [--without-valgrind] [--sandbox "
+            "FILE]\n",
+            argv[0]);
     return false;
 }
 
@@ -85,8 +96,8 @@ int main(int argc, char **argv)
     passed_hook = expect_calls_intercepted;
     if (!parse_options(argc, argv))
         return 2;
-    if (brief)
-        select_brief_checks();
+    if (brief_of > 0)
+        select_brief_checks(brief_which, brief_of);
     else if (all_checks)
         select_all_checks();
     if (!checks_are_valid())

@@ -85,8 +85,11 @@ nc_with_N() {
 # gnu_parallel - prints the name of GNU parallel
 gnu_parallel() {
     local name
-    for name in parallel /usr/bin/parallel; do
-        ! "$name" --version 2>&1 </dev/null | grep -q '^GNU parallel' || { echo "$name" && return; }
+    for name in ${gnu_parallel_found:-parallel /usr/bin/parallel}; do
+        [ -n "${gnu_parallel_found:-}" ] || "$name" --version 2>&1 </dev/null | grep -q '^GNU parallel' || continue
+        gnu_parallel_found=$name
+        echo "$name"
+        return
     done
     return 1
 }

@@ -184,7 +184,6 @@ END
     needs_sandbox
     make_quick
     hand_in a quick.c
-    hand_in b quick.c
     "$GRADING/grade" --class class --results clean --labs 1 >/dev/null 2>&1
     for ((rename = 1; ; rename++)); do
         stop_at_rename $rename

@@ -158,6 +158,22 @@ without() {
     jq -e '[.[0].checks[].name] | index("usage") != null and index("memory") != null' r.json
 }
 
+@test "--brief=K/N: the parts are what --brief runs, and each check is in one of them" {
+    echo 'int main(void) { return 0; }' >server.c
+    grade --file server.c --brief --json r.json lab01
+    jq -r '.[0].checks[].name' r.json | sort >all
+    for part in 1/3 2/3 3/3; do
+        grade --file server.c --brief=$part --json r.json lab01 >screen
+        jq -r '.[0].checks[].name' r.json
+    done | sort >parts
+    diff all parts
+    for part in 0/3 4/3 x; do
+        run grade --file server.c --brief=$part lab01
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"--brief=$part is not a part such as 2/3"* ]]
+    done
+}
+
 @test "the JSON has the fields that other programs read" {
     run grade --file "$GRADING/starters/lab01-blocking.c" --json r.json lab01
     [ "$status" -eq 0 ]

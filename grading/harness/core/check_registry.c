@@ -73,10 +73,11 @@ void select_all_checks(void)
         selected[i] = !checks[i].only_on_request;
 }
 
-void select_brief_checks(void)
+void select_brief_checks(int which, int of)
 {
-    for (int i = 0; i < check_count; i++)
-        selected[i] |= !checks[i].only_on_request && !checks[i].lengthy && !checks[i].alone;
+    for (int i = 0, brief = 0; i < check_count; i++)
+        if (!checks[i].only_on_request && !checks[i].lengthy && !checks[i].alone)
+            selected[i] |= brief++ % of == which - 1;
 }
 
 bool is_selected(int number)

@@ -52,8 +52,9 @@ bool select_check(const char *name); /* false if there is none of this name */
 void select_needed_by(int number);
 bool is_needed_by(int needed, int number);
 void select_all_checks(void); /* except those that run only when asked for */
-/* The same except those that take long; what is selected stays selected. */
-void select_brief_checks(void);
+/* Of those that do not take long, every `of`th, from the `which`th on; what is selected stays
+ * selected. (1, 1) are all of them. */
+void select_brief_checks(int which, int of);
 bool is_selected(int number);
 
 /* Every check has its texts and needs only earlier checks; prints what is wrong. */
