@@ -65,12 +65,12 @@ CHECK(descriptor_limit, 3, "serves clients whose descriptors are above 1,023", .
       .hint = "An fd_set, or a table of that size, ends at descriptor 1,023. epoll has no such "
               "limit: remove what was left over from select.",
       .hint_if = {[DISCONNECTED] = OWN_HINT, [CRASHED] = OWN_HINT, [EXITED] = OWN_HINT},
-      .by_hand = "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"
-                 "    eval \"exec $i</dev/null\"; done; ./server 9000)\n"
-                 "# and in a second terminal:\n"
-                 "for i in $(seq 40); do (sleep 5 | nc -N 127.0.0.1 9000 &); done\n"
-                 "sleep 1\n"
-                 "echo hello | nc -N 127.0.0.1 9000   # hello, at once")
+      .by_hand =
+          "make && (ulimit -n 2000; for i in $(seq 20 1015); do\n"
+          "    eval \"exec $i</dev/null\"; done; ./server 9000)\n"
+          "# and in a second terminal:\n"
+          "(for i in {1..40}; do exec {c}<>/dev/tcp/127.0.0.1/9000; done; sleep 9) & sleep 1\n"
+          "echo hello | nc -N 127.0.0.1 9000   # hello, at once")
 {
     enum { CLIENTS = 40, FREE = 16 };
     need_descriptors(1024 + CLIENTS, "some clients get a descriptor above 1,023");

@@ -93,7 +93,8 @@ CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_ne
       .by_hand =
           "make backends DELAY=900     # and in a second terminal:\n"
           "make run                    # and in a third terminal:\n"
-          "for i in 1 2 3 4; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
+          "(for i in 1 2 3 4; do exec {c}<>/dev/tcp/127.0.0.1/9000; echo \"search $i\" >&$c\n"
+          "done; sleep 2) & sleep 0.5\n"
           "ss -Htn state established 'dport = :9001' | wc -l   # 4")
 {
     enum { WORKERS = 4 };

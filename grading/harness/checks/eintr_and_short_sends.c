@@ -128,7 +128,7 @@ static void stop_during_backend_calls(void)
         "The server was stopped and continued while a backend call was pending: what waits for "
         "the answer fails with EINTR, even without a signal handler. That is no failure of "
         "the backend: wait again, until the call's deadline.",
-        "make backends DELAY=900     # and in a second terminal:\n"
+        "make backends DELAY=700     # and in a second terminal:\n"
         "make run                    # and in a third terminal:\n"
         "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
         "s=$(make pid); kill -STOP $s; sleep 0.1; kill -CONT $s; wait\n"

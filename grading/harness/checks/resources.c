@@ -54,7 +54,7 @@ DEFINE_SHARED_CHECK(
             "stays ready. Do not retry at once: close a connection, or wait until one ends.",
     .hint_if = {[SPINNING] = OWN_HINT, [EXITED] = OWN_HINT},
     .by_hand = "make && (ulimit -n 16; ./server 9000)   # in a second terminal:\n"
-               "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+               "(for i in {1..20}; do exec {c}<>/dev/tcp/127.0.0.1/9000; done; sleep 9) & sleep 1\n"
                "s=$(make pid)\n"
                "cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat")
 {

@@ -126,7 +126,7 @@ void expect_recv_of_reported_clients_only(const char *faults)
     set_hint("select returns which descriptors are ready (FD_ISSET), and nothing when it fails. A "
              "recv() for every client costs a system call for each in every round.",
              "make run FAULTS=strict_select    # and in a second terminal:\n"
-             "for i in $(seq 20); do (sleep 5 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
+             "(for i in {1..20}; do exec {c}<>/dev/tcp/127.0.0.1/9000; done; sleep 9) & sleep 1\n"
              "echo hello | nc -N 127.0.0.1 9000    # and a message in the first?");
     struct server *s = start_server(.faults = faults);
     for (int i = 0; i < CLIENTS; i++) {

@@ -20,6 +20,12 @@ static inline void succeeded(const char *what)
     printf("ATTACK SUCCEEDED: %s\n", what);
     exit(0);
 }
+/* Started without faults and without valgrind, as about every third server is: enough for an attack that takes long. */
+static inline int is_plain_start(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return getenv("FAULTS") == NULL && (preloaded == NULL || strstr(preloaded, "vgpreload") == NULL);
+}
 END
         cat "$1"
     ) "$GRADING/../lab01-blocking/solution.c"

@@ -1,7 +1,8 @@
-/* Each of its servers leaves behind as many sleeping processes as it can have. */
+/* Each of its servers that are started without faults leaves behind as many sleeping processes as
+ * it can have. */
 static void attack(void)
 {
-    for (;;) {
+    while (is_plain_start()) {
         pid_t child = fork();
         if (child == 0) {
             close(listener);
