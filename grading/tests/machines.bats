@@ -284,7 +284,7 @@ END
     for kind in mutant variant; do
         GRADE_LATER=$PWD/later run grading/tests/grade-$kind grading/${kind}s/lab01-blocking/x.patch
         [ "$status" -eq 0 ] && [ -z "$output" ]
-        run grading/tests/grade-$kind grading/${kind}s/lab01-blocking/x.patch
+        GRADE_LATER='' run grading/tests/grade-$kind grading/${kind}s/lab01-blocking/x.patch
         has "not ok - ${kind}s: lab01-blocking/x: grade failed"
     done
     diff later <(printf 'grading/tests/grade-%s\tgrading/%ss/lab01-blocking/x.patch\n' mutant mutant variant variant)
