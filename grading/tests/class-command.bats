@@ -122,7 +122,7 @@ make_quick() {
     prints "2 servers, 1 already graded"
     [ results/students/ada/lab01.json -nt results/students/ben/lab01.json ]
     cp -a "$GRADING/.." course
-    echo '# changed' >>course/grading/harness/Makefile
+    echo '# changed' >>course/grading/lib/labs.bash # and nothing has to be compiled
     run course/grading/grade --class class --results results --labs 1
     prints "2 servers, 0 already graded"
     # A result that is the grader's failure is made again.
@@ -140,8 +140,13 @@ built_from_source() {
     make_quick
     hand_in ada quick.c
     mkdir bin build
-    # shellcheck disable=SC2016 # expanded by that script
-    printf '#!/bin/sh\necho "$*" >>%q\nexec %q "$@"\n' "$PWD/compiled" "$(type -P gcc)" >bin/gcc
+    # What is compiled of the harness is noted, and fails, so that this does not take long.
+    cat >bin/gcc <<END
+#!/bin/sh
+echo "\$*" >>"$PWD/compiled"
+case \$* in *' -c -o '*/core/*) exit 1 ;; esac
+exec "$(type -P gcc)" "\$@"
+END
     chmod 755 bin/gcc
     export PATH=$PWD/bin:$PATH
     "$GRADING/lib/build-harness" "${GRADE_BUILD:-$GRADING/.build}"
@@ -154,11 +159,10 @@ built_from_source() {
         rm -f compiled
         find "$build" -printf '%p %s %T@\n' | sort >before
         GRADE_BUILD=$PWD/$build grade_class --no-sandbox --labs 1 --regrade ada
-        [ "$status" -eq 0 ] || { echo "$output" && false; }
         echo "$build: $(built_from_source)"
         case $build in
-        */up-to-date) [ "$(built_from_source)" -eq 0 ] ;;
-        *) [ "$(built_from_source)" -gt 3 ] ;;
+        */up-to-date) [ "$status" -eq 0 ] && [ "$(built_from_source)" -eq 0 ] ;;
+        *) [ "$status" -eq 3 ] && [ "$(built_from_source)" -gt 0 ] ;;
         esac
         diff before <(find "$build" -printf '%p %s %T@\n' | sort)
     done
