@@ -311,7 +311,7 @@ CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zom
       .hint_if = {[EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"
-                 "    echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
+                 "    echo client $i | timeout 5 nc -N 127.0.0.1 9000; echo $?; done")
 {
     struct server *s = start_server(.faults = "fork_fails=2");
     struct peer *a = connect_to(s);
@@ -336,7 +336,7 @@ CHECK(fork_fails, 3, "loses only one client when fork() fails", .needs = "no_zom
              "What was changed before that fork(), and is not changed back when it fails: a "
              "blocked signal, a list of children, a lock?",
              "make run FAULTS=fork_fails=1    # and in a second terminal:\n"
-             "echo hello | timeout 2 nc -N 127.0.0.1 9000\n"
+             "echo hello | timeout 5 nc -N 127.0.0.1 9000\n"
              "# then Ctrl-C in the first terminal must end it, with no message about kill()");
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
     create_too_many_children();

@@ -69,8 +69,7 @@ CHECK(own_argument, 8, "gives each thread its own client, however late the threa
               "variable of the accept loop holds the next client: do not pass a pointer to it.",
       .hint_if = {OWN_HINT_FOR_BYTES, [EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=late_threads=3    # and in a second terminal:\n"
-                 "for i in 1 2 3; do\n"
-                 "    (echo client $i | nc -w 2 127.0.0.1 9000 &); done; sleep 3")
+                 "for i in 1 2 3; do echo client $i | nc -N -w 5 127.0.0.1 9000 & done; wait")
 {
     struct server *s = start_server(.faults = "late_threads=3");
     struct peer *a = connect_to(s), *b = connect_to(s), *c = connect_to(s);
@@ -158,7 +157,7 @@ CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
       .hint_if = {[EXITED] = OWN_HINT},
       .by_hand = "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
                  "for i in 1 2 3; do\n"
-                 "    echo client $i | timeout 2 nc -N 127.0.0.1 9000; echo $?; done")
+                 "    echo client $i | timeout 5 nc -N 127.0.0.1 9000; echo $?; done")
 {
     struct server *s = start_server(.faults = "thread_fails=2");
     struct peer *a = connect_to(s);
@@ -178,7 +177,7 @@ CHECK(thread_fails, 6, "loses only one client when pthread_create() fails",
         "wait for: a client that no thread will ever remove from the list, or a lock that was "
         "not released?",
         "make run FAULTS=thread_fails=1    # and in a second terminal:\n"
-        "echo hello | timeout 2 nc -N 127.0.0.1 9000\n"
+        "echo hello | timeout 5 nc -N 127.0.0.1 9000\n"
         "# then Ctrl-C in the first terminal must end it");
     expect_summary_line(s, stop_server(s, SIGTERM), 3, 25);
 }

@@ -10,8 +10,9 @@ DEFINE_SHARED_CHECK(
     .hint = "recv() returns pieces, not lines: keep what has arrived until its newline is there, "
             "then answer every complete line.",
     .by_hand = "make run                    # and in a second terminal:\n"
-               "(printf two; sleep 1; printf ' pieces\\nthree\\nlines\\nin'; sleep 9) |\n"
-               "    timeout 3 nc 127.0.0.1 9000   # two pieces, three, lines")
+               "exec 3<>/dev/tcp/127.0.0.1/9000; printf two >&3; sleep 1\n"
+               "env printf ' pieces\\nthree\\nlines\\nin' >&3   # by one write()\n"
+               "timeout 3 head -n 3 <&3                      # two pieces, three, lines")
 {
     struct server *s = start_server();
     struct peer *a = connect_to(s);

@@ -66,7 +66,7 @@ DEFINE_SHARED_CHECK(
              "closed, and once it is closed nothing may use it: which event, or which error of "
              "recv() or send(), does not lead there?",
              "make run                    # and in a second terminal:\n"
-             "yes | timeout -s KILL 2 nc 127.0.0.1 9000 | sleep 9 & sleep 3\n"
+             "yes | nc 127.0.0.1 9000 | sleep 9 & sleep 2; kill -KILL %1; wait\n"
              "s=$(make pid); cat /proc/$s/schedstat; sleep 1; cat /proc/$s/schedstat\n"
              "# CPU time in nanoseconds, ..., how often it ran: these two must not grow");
     set_hint_if(SPINNING, OWN_HINT);
@@ -164,9 +164,9 @@ DEFINE_SHARED_CHECK(
             "about 64 KiB, stop reading from this client until some of it has been sent.",
     .hint_if = {[WRONG_BYTES] = HINT_NUMBERED_TEXT},
     .by_hand = "make run                    # and in a second terminal:\n"
-               "seq 10000000 | nc -N 127.0.0.1 9000 | (sleep 5; tail -n 1) &\n"
-               "sleep 3; grep VmRSS /proc/$(make pid)/status\n"
-               "wait                        # 10000000")
+               "exec 3<>/dev/tcp/127.0.0.1/9000; seq 10000000 >&3 & sleep 3\n"
+               "grep VmRSS /proc/$(make pid)/status\n"
+               "head -n 10000000 <&3 | tail -n 1    # 10000000")
 {
     /* A sanitizer keeps freed memory for a while (grading/tests/sanitized). */
     const uint64_t bound = (without_valgrind ? 4 : 1) * 1024 * 1024;
