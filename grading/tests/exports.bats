@@ -26,11 +26,12 @@ autograder() {
         [ -e gradescope.zip ] || "$EXPORTS/bundle-autograder" gradescope "$LAB" gradescope.zip
         python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' gradescope.zip autograder/source
         find autograder/source -type f -exec chmod +x {} +
-        (cd autograder && AUTOGRADER=$PWD source/setup.sh) >stdout 2>&1
+        (cd autograder && env -u GRADE_BUILD "AUTOGRADER=$PWD" source/setup.sh) >stdout 2>&1
         cp autograder/source/run_autograder autograder/run_autograder
     fi
     [ -z "$1" ] || cp "$1" autograder/submission/server.c
-    (cd autograder && AUTOGRADER=$PWD ./run_autograder) >stdout 2>&1
+    # There, nothing is built but by setup.sh.
+    (cd autograder && env -u GRADE_BUILD "AUTOGRADER=$PWD" ./run_autograder) >stdout 2>&1
 }
 
 @test "Gradescope: the zip has setup.sh and run_autograder at its root, and no solution" {
@@ -45,6 +46,26 @@ assert not [n for n in names if "solution" in n or "mutants" in n or "starters" 
     autograder "$SOLUTION"
     jq -e '.score == 100 and (.tests | length) > 10 and all(.tests[]; .score == .max_score and .status == "passed" and .name and .output)
         and ([.tests[].max_score] | add) == 100' autograder/results/results.json
+}
+
+@test "Gradescope: what setup.sh has built is not built again for each submission" {
+    echo 'int main(void) { return 0; }' >quick.c
+    autograder quick.c
+    mkdir -p recording
+    # shellcheck disable=SC2016 # expanded by that script
+    printf '#!/bin/sh\necho "$*" >>%q\nexec %q "$@"\n' "$PWD/compiled" "$(type -P gcc)" >recording/gcc
+    chmod 755 recording recording/gcc
+    PATH=$PWD/recording:$PATH autograder quick.c
+    jq -e '.score == 0' autograder/results/results.json
+    grep -q 'memory-watcher' compiled
+    ! grep -q 'core/' compiled || return 1
+    # Unless it is out of date.
+    local build=autograder/source/grader/grading/.build
+    cp -a "$build" up-to-date
+    touch -d 2001-01-01 "$build"/core/*.o
+    PATH=$PWD/recording:$PATH autograder quick.c
+    grep -q 'core/' compiled
+    rm -r "$build" && mv up-to-date "$build"
 }
 
 @test "Gradescope: reports a starter's failures; a missing server.c, or one that does not compile, scores 0" {
@@ -169,7 +190,7 @@ classroom50() {
     for pages in 1 20 200; do
         # shellcheck disable=SC2016 # expanded by that shell
         run unshare --mount bash -c 'mount -t tmpfs -o "size=$1k" tmpfs tmp && status=0
-            TMPDIR=$PWD/tmp AUTOGRADER=$PWD/autograder autograder/run_autograder || status=$?
+            TMPDIR=$PWD/tmp AUTOGRADER=$PWD/autograder env -u GRADE_BUILD autograder/run_autograder || status=$?
             ls -A tmp >left; exit $status' x $((4 * pages))
         [ "$status" -eq 3 ]
         [ ! -s left ] && [ ! -e autograder/results/results.json ]
@@ -207,7 +228,8 @@ classroom50() {
     mkdir checkout
     cp "$STARTER" checkout/server.c
     echo '{"score": 100}' >checkout/result.json
-    (cd checkout && CLASSROOM=net ASSIGNMENT=one SUBMISSION_TAG=submit/2026-06-01T14-32-05Z-a1b2c3d \
+    # As on a runner: nothing is built there.
+    (cd checkout && env -u GRADE_BUILD CLASSROOM=net ASSIGNMENT=one SUBMISSION_TAG=submit/2026-06-01T14-32-05Z-a1b2c3d \
         COMMIT_URL=https://127.0.0.1/c RELEASE_URL=https://127.0.0.1/r REVIEW_URL= ../c50/autograder.py)
     python3 - checkout/result.json <<'END'
 import json, re, sys

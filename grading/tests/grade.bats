@@ -346,6 +346,32 @@ crashes_with() {
     [ "$(result .score)" = 0 ]
 }
 
+@test "one that prints a wrong line, spins, and ends while it is looked at: nothing waits for it to stop" {
+    cat >server.c <<'END'
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void)
+{
+    signal(SIGCONT, _exit); /* which follows each look */
+    puts("hello");
+    fflush(stdout);
+    for (;;)
+        ;
+}
+END
+    # Each nap of the grader is a voluntary context switch.
+    python3 - "$GRADING/grade" --file server.c --check echo_line --json r.json lab01 <<'END' >switches
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_nvcsw)
+END
+    jq -e '.[0].checks[] | select(.name == "echo_line") | .status == "failed" and (.received | contains("hello"))
+        and any(.evidence[]; startswith("the server has ended: exit status"))' r.json
+    cat switches
+    [ "$(cat switches)" -lt 4000 ]
+}
+
 @test "one that prints in an endless loop" {
     printf '#include <stdio.h>\nint main(void) { for (;;) puts("spam"); }\n' >server.c
     run grade --file server.c --json r.json lab01

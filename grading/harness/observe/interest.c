@@ -159,26 +159,31 @@ bool read_interest(const struct task *task, struct interest_list *list)
     return task->state == 'S' && read_call(task, list);
 }
 
-static bool wait_until_stopped(pid_t pid)
+/* Returns its state: 'T', or another when it ends instead or never stops. */
+static char wait_until_stopped(pid_t pid)
 {
     enum { TIMES = 1000, MICROSECONDS = 1000 }; /* on a busy machine it must get a CPU first */
     pid_t parent;
+    char state = '-';
     for (int i = 0; i < TIMES; i++) {
-        if (read_task_state(pid, pid, &parent) == 'T')
-            return true;
+        state = read_task_state(pid, pid, &parent);
+        if (strchr("T-ZX", state) != NULL)
+            break;
         usleep(MICROSECONDS);
     }
-    return false;
+    return state;
 }
 
 bool catch_interest(pid_t pid, struct interest_list *list)
 {
     enum { TIMES = 10 };
-    bool caught = false;
-    for (int i = 0; i < TIMES && !caught; i++) {
+    bool caught = false, has_ended = false;
+    for (int i = 0; i < TIMES && !caught && !has_ended; i++) {
         struct task task;
         kill(pid, SIGSTOP);
-        caught = wait_until_stopped(pid) && read_task(&task, pid, pid) && read_call(&task, list);
+        char state = wait_until_stopped(pid);
+        caught = state == 'T' && read_task(&task, pid, pid) && read_call(&task, list);
+        has_ended = strchr("-ZX", state) != NULL;
         kill(pid, SIGCONT);
     }
     return caught;
