@@ -93,9 +93,10 @@ CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_ne
       .by_hand =
           "make backends DELAY=900     # and in a second terminal:\n"
           "make run                    # and in a third terminal:\n"
-          "(for i in 1 2 3 4; do exec {c}<>/dev/tcp/127.0.0.1/9000; echo \"search $i\" >&$c\n"
-          "done; sleep 2) & sleep 0.5\n"
-          "ss -Htn state established 'dport = :9001' | wc -l   # 4")
+          "for i in 1 2 3 4; do\n"
+          "    exec {c}<>/dev/tcp/127.0.0.1/9000; yes \"search $i\" | head -n 9 >&$c; done\n"
+          "for i in 1 2 3; do sleep 0.5\n"
+          "    ss -Htn state established 'dport >= :9001 and dport <= :9003' | wc -l; done   # 4")
 {
     enum { WORKERS = 4 };
     struct server *s = start_server(.backends = true);

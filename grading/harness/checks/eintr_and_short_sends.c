@@ -128,11 +128,11 @@ static void stop_during_backend_calls(void)
         "The server was stopped and continued while a backend call was pending: what waits for "
         "the answer fails with EINTR, even without a signal handler. That is no failure of "
         "the backend: wait again, until the call's deadline.",
-        "make backends DELAY=700     # and in a second terminal:\n"
+        "make backends DELAY=300     # and in a second terminal:\n"
         "make run                    # and in a third terminal:\n"
-        "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.3\n"
+        "yes 'search x' | head -n 5 | nc -N 127.0.0.1 9000 & sleep 0.5\n"
         "s=$(make pid); kill -STOP $s; sleep 0.1; kill -CONT $s; wait\n"
-        "# x user query stock");
+        "# x user query stock, five times");
     set_hint_if(WRONG_BYTES, OWN_HINT);
     set_hint_if(EXITED, OWN_HINT);
     for (enum backend b = USER; b < BACKENDS; b++) {

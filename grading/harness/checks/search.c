@@ -240,9 +240,10 @@ DEFINE_SHARED_CHECK(
                     "Three searches are pending at once. Compare the answers: the words of a "
                     "different search, or a step too few, mean that the searches share a buffer or "
                     "a variable."},
-    .by_hand = "make backends DELAY=700     # and in a second terminal:\n"
-               "make run                    # and in a third terminal:\n"
-               "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.2\n"
+    .by_hand = "make backends DELAY=900     # and in a second terminal:\n"
+               "make run                    # and in a third terminal, bash:\n"
+               "exec 3<>/dev/tcp/127.0.0.1/9000 4<>/dev/tcp/127.0.0.1/9000\n"
+               "echo 'search x' >&3; echo 'search y' >&4; head -n 1 <&3 &\n"
                "echo hello | nc -N 127.0.0.1 9000; wait   # hello first")
 {
     static const enum backend_mode modes[] = {HOLDS, HOLDS_HALF};

@@ -147,9 +147,10 @@ DEFINE_SHARED_CHECK(
     .hint = "When the answer arrives, its client may have left, and the descriptor may belong to "
             "another client by then.",
     .hint_if = {[WRONG_BYTES] = OWN_HINT, [EXTRA_BYTES] = OWN_HINT},
-    .by_hand = "make backends DELAY=600     # and in a second terminal:\n"
+    .by_hand = "make backends DELAY=900     # and in a second terminal:\n"
                "make run                    # and in a third terminal, bash:\n"
-               "(printf 'hello\\nsearch x\\n'; sleep 0.2) >/dev/tcp/127.0.0.1/9000   # resets\n"
+               "exec 3<>/dev/tcp/127.0.0.1/9000; env printf 'hello\\nhello\\nsearch x\\n' >&3\n"
+               "read -ru 3; exec 3>&-       # it has not read all: resets\n"
                "timeout 4 nc 127.0.0.1 9000 </dev/null   # must receive nothing")
 {
     struct server *s = start_server(.backends = true, .faults = "strict_close");
@@ -213,7 +214,8 @@ DEFINE_SHARED_CHECK(
     .by_hand =
         "make backends DELAY=900     # and in a second terminal:\n"
         "make run TOOL='valgrind --leak-check=full --track-fds=yes'   # and in a third terminal:\n"
-        "for i in 1 2 3 4 5 6; do echo \"search $i\" | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
+        "for i in 1 2 3 4 5 6; do\n"
+        "    yes \"search $i\" | head -n 20 | nc -N 127.0.0.1 9000 & done; sleep 0.5\n"
         "# then Ctrl-C in the second terminal")
 {
     stop_with_held_searches(USER);
