@@ -222,7 +222,7 @@ END
         find results -name 'lab*.json' -print0 | xargs -0 -r jq -e .verdict >/dev/null
     done
     grade_class --labs 1
-    [ "$status" -eq 0 ]
+    [ "$status" -eq 0 ] || { echo "$output" && false; }
     cmp clean/grades.csv results/grades.csv
     diff <(cd clean && find . | sort) <(cd results && find . | sort)
 }
