@@ -92,7 +92,7 @@ CHECK(workers_share, 5, "runs four searches at the same time", .needs = "loop_ne
               "workers, and the searches run one at a time.",
       .by_hand =
           "make backends DELAY=900     # and in a second terminal:\n"
-          "make run                    # and in a third terminal:\n"
+          "make run                    # and in a third terminal, bash:\n"
           "for i in 1 2 3 4; do\n"
           "    exec {c}<>/dev/tcp/127.0.0.1/9000; yes \"search $i\" | head -n 9 >&$c; done\n"
           "for i in 1 2 3; do sleep 0.5\n"

@@ -1,7 +1,7 @@
 """The scenario that every server is drawn in: four clients, and five searches in labs 6 to 8.
 
 Time passes here as on a stage: the pauses between the steps are there to be seen, and nothing is decided by
-them: a server that a busy machine has kept from its last clients gets the time for them. Everything happens on 127.0.0.1.
+them: at the end, a server that is still busy gets time to finish. Everything happens on 127.0.0.1.
 """
 import os
 import pathlib
@@ -17,7 +17,7 @@ ANSWER_SECONDS = 0.2  # how long a backend takes for an answer
 END_SECONDS = 1.4     # of the scenario without searches
 SEARCHES_END_SECONDS = 2.7
 START_SECONDS = 10.0  # for a server that does not print its port
-GRACE_SECONDS = 5.0   # for a server that does not end after SIGINT, or does not come to rest before
+GRACE_SECONDS = 5.0   # for a server that is still busy at the end, or does not end after SIGINT
 SPIN_SECONDS = 0.5    # of CPU time: a server that uses more before it rests, spins
 
 
@@ -177,7 +177,7 @@ class Scenario:
             self.send_answers()
 
     def serve_until_it_rests(self):
-        """Until it waits in all threads and processes, seen several times, it may have something left to do."""
+        """Until all its threads and processes are found asleep, several times in a row."""
         before, end, rests = None, self.now() + GRACE_SECONDS, 0
         while rests < 3 and self.now() < end and self.server.poll() is None:
             states, used = task_states(self.server.pid)

@@ -9,7 +9,7 @@ DEFINE_SHARED_CHECK(
     lines, .needs = "echo_line",
     .hint = "recv() returns pieces, not lines: keep what has arrived until its newline is there, "
             "then answer every complete line.",
-    .by_hand = "make run                    # and in a second terminal:\n"
+    .by_hand = "make run                    # and in a second terminal, bash:\n"
                "exec 3<>/dev/tcp/127.0.0.1/9000; printf two >&3; sleep 1\n"
                "env printf ' pieces\\nthree\\nlines\\nin' >&3   # by one write()\n"
                "timeout 3 head -n 3 <&3                      # two pieces, three, lines")

@@ -163,7 +163,7 @@ DEFINE_SHARED_CHECK(
     .hint = "What a client has sent but not read back accumulates in the server. When that is "
             "about 64 KiB, stop reading from this client until some of it has been sent.",
     .hint_if = {[WRONG_BYTES] = HINT_NUMBERED_TEXT},
-    .by_hand = "make run                    # and in a second terminal:\n"
+    .by_hand = "make run                    # and in a second terminal, bash:\n"
                "exec 3<>/dev/tcp/127.0.0.1/9000; seq 10000000 >&3 & sleep 3\n"
                "grep VmRSS /proc/$(make pid)/status\n"
                "head -n 10000000 <&3 | tail -n 1    # 10000000")
