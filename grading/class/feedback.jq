@@ -1,4 +1,5 @@
-# feedback.md of one student. --arg level full|brief|score.
+# feedback.md of one student. Of a class: for each, the name of the directory, a newline, feedback.md and the byte 0x1e,
+# which is in none of them, since all text is made harmless. --arg level full|brief|score.
 # The output of a server is quoted in a fence longer than any in the output itself.
 include "safe-text";
 include "week";
@@ -35,6 +36,8 @@ def lab: "## \(.lab | inline)", "",
         (if $level == "full" then .warnings // empty | .[:6000] | paragraph("Compiler warnings") else empty end)
      end);
 
-"# \(.student | inline)", "",
-(.problem // empty | "Your submission could not be read: \(inline).", ""),
-(.labs[] | lab)
+def text: "# \(.student | inline)", "",
+    (.problem // empty | "Your submission could not be read: \(inline).", ""),
+    (.labs[] | lab);
+
+if type == "array" then .[] | "\(.folder)\n", (text + "\n"), "\u001e" else text end

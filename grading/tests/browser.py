@@ -18,7 +18,7 @@ class Browser:
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=log, stderr=log)
         # It prints its port when it is ready.
         port, tries = None, 0
-        while port is None and tries < 3000 and self.driver.poll() is None:
+        while port is None and tries < 30000 and self.driver.poll() is None:
             log.seek(0)
             for line in log.read().splitlines():
                 if "started successfully on port" in line:
@@ -37,7 +37,7 @@ class Browser:
     def call(self, method, path, body=None):
         data = None if method == "GET" else json.dumps(body or {}).encode()
         request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=600) as response:
             return json.load(response)["value"]
 
     def run(self, script, *arguments):

@@ -223,7 +223,7 @@ END
     pid=$!
     until (exec 3<>/dev/tcp/127.0.0.1/9474) 2>/dev/null; do kill -0 $pid; done
     cd "$ROOT/lab06-reactor"
-    run timeout 20 make backends BACKENDS="9473 9474 9475"
+    run timeout 60 make backends BACKENDS="9473 9474 9475"
     kill $pid
     [ "$status" -ne 0 ]
     [ "$status" -ne 124 ]

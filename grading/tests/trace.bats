@@ -21,6 +21,7 @@ has() {
 serve() {
     cat >"$1" <<END
 #include <arpa/inet.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -91,7 +92,7 @@ END
     jq -e '[.traceEvents[] | select(.ph == "X")] | length > 20 and all(.dur > 0 and .ts >= 0)' out/trace.perfetto.json
     python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' out/trace.svg
     grep -q '<title id="title">lab08-coroutines: who waits for whom' out/trace.svg
-    ! grep -oE '(src|href)="[^"#]*"|url\([^#)]*\)' out/trace.html
+    ! grep -oE '(src|href)="[^"#]*"|url\([^#)]*\)' out/trace.html || return 1
     ! grep -o 'https\?://[^"< ]*' out/trace.html | grep -v '^http://www.w3.org/2000/svg\\\?$'
 }
 
@@ -196,7 +197,7 @@ END
 }
 
 @test "a thousand clients with three requests each: it takes seconds to find out who waits for whom" {
-    run timeout 200 "$GRADING/trace" --reference --check thousand_in_flight 7
+    run "$GRADING/trace" --reference --check thousand_in_flight 7
     [ "$status" -eq 0 ]
     has "Not drawn: 984 more clients."
     has "waits for user backend"
@@ -257,12 +258,12 @@ END
 }
 
 @test "a loop that makes the same call again and again is one thing" {
-    serve s.c 'for (int i = 0; i < 3000; i++) usleep(0); pause();'
+    serve s.c 'for (int i = 0; i < 3000; i++) poll(NULL, 0, 0); pause();'
     run "$GRADING/trace" --file s.c --output out 1
     [ "$status" -eq 0 ]
-    has "The main thread spins: usleep (line "
-    jq -e '[.calls[] | select(.function == "usleep")] | length > 0 and any(.[]; .times == 3000)' out/trace.json
-    serve s.c 'for (;;) usleep(0);'
+    has "The main thread spins: poll (line "
+    jq -e '[.calls[] | select(.function == "poll")] | length > 0 and any(.[]; .times == 3000)' out/trace.json
+    serve s.c 'for (;; poll(NULL, 0, 0)) for (volatile int i = 0; i < 100000; i++);'
     run "$GRADING/trace" --file s.c 1
     [ "$status" -eq 0 ]
     [[ "$output" =~ " × "[0-9,]+" █" ]]

@@ -121,7 +121,7 @@ PY
     row_is "Zoë Late" "Zoë Late|3012|zlate@example.edu|B|90|90|"
     row_is "Conor O'Brien" "Conor O'Brien|3004|cobrien@example.edu|B|4|4|lab01-blocking: not in this download: the earlier result is kept"
     row_is "Grace Hopper" "Grace Hopper|3013|ghopper@example.edu|A|||nothing handed in"
-    ! grep -q 'earlier result' results/students/*/feedback.md
+    ! grep -q 'earlier result' results/students/*/feedback.md || return 1
     grep -q '^cobrien' <(cut -d, -f2 results/gradebooks/moodle.csv)
     # Without a roster as well. Whoever is to be gone has no directory any more.
     rm -r results/students/Ada*
