@@ -227,7 +227,7 @@ END
 
 @test "a sandbox that is killed from outside: an error" {
     needs_sandbox
-    local harness='' first='' tries process
+    local harness='' first='' process
     # shellcheck source=grading/class/sandbox.bash
     . "$GRADING/class/sandbox.bash"
     bash "$GRADING/lib/build-harness" "$BUILD"
@@ -237,12 +237,13 @@ END
     "$BUILD/lab01-blocking-test" --lab lab01-blocking --server "$PWD/server" --faults "$(realpath "$BUILD/faults.so")" \
         --json "$PWD/r.json" --sandbox "$PWD/arguments" --check echo_line 3>&- &
     harness=$!
-    for ((tries = 0; tries < 1000 && ${#first} == 0; tries++)); do
+    until [ -n "$first" ]; do
+        kill -0 "$harness"
         for process in $(descendants "$harness"); do
             [ "$(cat "/proc/$process/comm" 2>/dev/null)" != server ] || first=$(first_beside "$harness")
         done
+        sleep 0.1
     done
-    [ -n "$first" ]
     kill -KILL "$first"
     wait "$harness" || true
     jq -e '.score == null and .verdict == "error" and (.checks[0] | .status == "error"
