@@ -152,10 +152,37 @@ END
     copy_course course
     echo "an older one" >course/grading/.build/built-with
     touch course/grading/.build/old
+    mkdir course/grading/.build/run.{99999999,notes}
     cd course/lab01-blocking
     run env -u GRADE_BUILD make test CHECK=usage
     [ "$status" -eq 0 ]
     [ ! -e ../grading/.build/old ]
+    [ ! -e ../grading/.build/run.99999999 ] # of a grader that was killed
+    [ -d ../grading/.build/run.notes ]
+}
+
+@test "GRADE_BUILD is a directory with other files: a message, exit status 3, and nothing is deleted" {
+    mkdir -p mine/run.notes mine/run.99999999
+    echo text >mine/thesis.tex
+    for directory in mine mine/run.notes; do
+        [ "$directory" = mine ] || echo text >$directory/text
+        before=$(find mine | sort)
+        GRADE_BUILD=$PWD/$directory run "$GRADING/grade" --reference --check usage 1
+        [ "$status" -eq 3 ]
+        has "The directory $PWD/$directory is no build directory, and "
+        has "set GRADE_BUILD to an empty one"
+        run bash "$GRADING/lib/build-harness" "$directory"
+        [ "$status" -eq 1 ]
+        has "is no build directory"
+        [ "$(find mine | sort)" = "$before" ]
+    done
+}
+
+@test "a half-written build directory of the course may be used" {
+    mkdir -p course/grading/{.build,harness,lib}
+    cp "$GRADING/lib/build-harness" course/grading/lib
+    touch course/grading/.build/old
+    bash course/grading/lib/build-harness --may-use course/grading/.build
 }
 
 @test "no executable bits, as after a zip" {
