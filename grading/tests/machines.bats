@@ -102,6 +102,17 @@ END
     grep -q '^"ada",0,0,' results/grades.csv
 }
 
+@test "a ~/.valgrindrc costs no points" {
+    mkdir home
+    echo "-q --track-fds=no" >home/.valgrindrc
+    HOME=$PWD/home run "$GRADING/grade" --reference --check memory 1
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+    HOME=$PWD/home run "$GRADING/grade" --reference --check no_data_race 3
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+}
+
 @test "a course in a directory whose name has spaces and special characters" {
     course="OneDrive - O'Neill & Söhne: 100% \$HOME \"x\" #1"
     copy_course "$course"
@@ -216,6 +227,23 @@ END
     printf '#!/bin/sh\nexit 1\n' | command_named jq
     PATH=$PWD/bin:$PATH run env -u GRADE_BUILD make test CHECK=usage
     has "Error 3"
+}
+
+@test "make test in a copy of a lab's directory grades the copy" {
+    copy_course course
+    cp -r course/lab01-blocking course/lab01-again
+    echo "#error the copy" >course/lab01-again/server.c
+    cd course/lab01-again
+    run env -u GRADE_BUILD GRADE_IS_BUILT=yes make test
+    [ "$status" -ne 0 ]
+    has "#error the copy"
+    [ ! -e .progress ] && [ ! -e ../lab01-blocking/.progress ]
+    echo "#error the original" >../lab01-blocking/server.c
+    cd ../lab01-blocking
+    run env -u GRADE_BUILD GRADE_IS_BUILT=yes make test
+    [ "$status" -ne 0 ]
+    has "#error the original"
+    has "best score"
 }
 
 @test "make test CC=clang: that compiler builds the server" {
