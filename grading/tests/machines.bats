@@ -314,6 +314,48 @@ END
     [ "$(cat out.* | grep -c 'backend listens')" -eq 3 ]
 }
 
+@test "apt-get update fails: the packages are installed all the same, or else both reasons are printed" {
+    mkdir bin tmp
+    ln -s /usr/bin/* /usr/sbin/* bin/ 2>/dev/null || true
+    rm -f bin/{socat,apt-get,sudo}
+    printf '#!/bin/sh\nexec "$@"\n' | command_named sudo
+    command_named apt-get <<END
+#!/bin/bash
+[[ " \$* " == *" install "* ]] || { echo "E: The repository 'x' does not have a Release file." >&2 && exit 100; }
+[ -e "$PWD/found" ] || { echo "E: Unable to locate package \${!#}" >&2 && exit 100; }
+ln -s "$(type -P true)" "$PWD/bin/socat"
+END
+    # shellcheck disable=SC2016 # expanded by that bash
+    install=(bash -c '. "$0/lib/install-packages.bash"; need socat:socat; echo "it is there"' "$GRADING")
+    PATH=$PWD/bin CI=1 TMPDIR=$PWD/tmp run "${install[@]}"
+    [ "$status" -eq 3 ]
+    has "does not have a Release file"
+    has "Unable to locate package socat"
+    has "could not be installed: socat"
+    touch found
+    PATH=$PWD/bin CI=1 TMPDIR=$PWD/tmp run "${install[@]}"
+    [ "$status" -eq 0 ]
+    has "it is there"
+    [ -z "$(ls tmp)" ]
+}
+
+@test "gdb that prints warnings has Python all the same" {
+    printf '#!/bin/sh\necho "warning: no debuginfod" >&2\necho yes\n' | command_named gdb
+    # shellcheck disable=SC2016 # expanded by that bash
+    PATH=$PWD/bin:$PATH bash -c '. "$0/lib/install-packages.bash"; has "gdb with Python"' "$GRADING"
+}
+
+@test "a course on NFS, whose files cannot be locked by those who only read them: packages are installed" {
+    command_named flock <<'END'
+#!/bin/sh
+[ ! -f /proc/$PPID/fd/$1 ] || { echo "flock: $1: Bad file descriptor" >&2 && exit 65; }
+END
+    printf '#!/bin/sh\nln -sf "%s" "%s/bin/socat-of-this-test"\n' "$(type -P true)" "$PWD" | command_named apt-get
+    printf '#!/bin/sh\nexec "$@"\n' | command_named sudo
+    # shellcheck disable=SC2016 # expanded by that bash
+    PATH=$PWD/bin:$PATH CI=1 bash -ec '. "$0/lib/install-packages.bash"; need socat:socat-of-this-test' "$GRADING"
+}
+
 @test "make -n of every target runs nothing" {
     copy_course course
     cd course/lab01-blocking
