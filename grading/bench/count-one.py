@@ -190,8 +190,8 @@ def count_calls(program, folder, *how):
 
 def count_instructions(program, folder, *how):
     folder = Path(tempfile.mkdtemp(dir=folder))
-    run(["valgrind", "-q", "--tool=callgrind", "--trace-children=yes", f"--callgrind-out-file={folder}/%p"],
-        program, *how)
+    run(["valgrind", "--command-line-only=yes", "-q", "--tool=callgrind", "--trace-children=yes",
+         f"--callgrind-out-file={folder}/%p"], program, *how)
     return sum(int(re.search(r"^totals: (\d+)", file.read_text(), re.M)[1]) for file in folder.iterdir())
 
 

@@ -9,8 +9,9 @@ unset CDPATH # with it, cd prints where it goes
 need() {
     local missing=() item lock
     all_there "$@" && return
-    # Commands that are started at the same time need not install the same package twice.
-    exec {lock}<"${BASH_SOURCE[0]}"
+    # Commands that are started at the same time need not install the same package twice. The directory, since a file
+    # on NFS can be locked only by those who may write to it.
+    exec {lock}<"$(dirname "${BASH_SOURCE[0]}")"
     flock "$lock"
     for item in "$@"; do
         has "${item#*:}" || missing+=("${item%%:*}")
@@ -50,15 +51,16 @@ install_packages() {
     local log
     log=$(mktemp)
     echo "Installing ..." >&2
-    # A fresh machine has no package lists, and old lists name versions that no longer exist.
-    if ! { $sudo env DEBIAN_FRONTEND=noninteractive apt-get update &&
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=120 "${missing[@]}"; } >"$log" 2>&1 \
+    # A fresh machine has no package lists, and old lists name versions that no longer exist. An update also fails
+    # if any other repository of this machine cannot be reached; the packages may be there all the same.
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update >"$log.update" 2>&1 </dev/null || true
+    if ! $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -o DPkg::Lock::Timeout=120 "${missing[@]}" >"$log" 2>&1 \
         </dev/null; then
-        tail -n 5 "$log" >&2
-        rm -f "$log"
+        tail -qn 5 "$log.update" "$log" >&2
+        rm -f "$log" "$log.update"
         give_up "The packages could not be installed: ${missing[*]}"
     fi
-    rm -f "$log"
+    rm -f "$log" "$log.update"
 }
 
 # Different programs share the names nc and parallel: what counts is what they can do.
@@ -67,7 +69,7 @@ has() {
     /*) [ -e "$1" ] ;;
     "nc -N") nc_with_N >/dev/null ;;
     "GNU parallel") gnu_parallel >/dev/null ;;
-    "gdb with Python") [ "$(gdb -nx --batch -ex 'python print("yes")' 2>&1)" = yes ] ;; # gdb-minimal has none
+    "gdb with Python") [ "$(gdb -nx --batch -ex 'python print("yes")' 2>/dev/null)" = yes ] ;; # gdb-minimal has none
     *) command -v "$1" >/dev/null ;;
     esac
 }

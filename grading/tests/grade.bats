@@ -320,6 +320,24 @@ crashes_with() {
     [ "$(result .score)" = 0 ]
 }
 
+@test "two labs whose servers are read-only: each is graded with its own" {
+    local user=() lab
+    # Root may write to what is read-only.
+    [ "$(id -u)" -ne 0 ] || user=(setpriv --inh-caps=-all --bounding-set=-all)
+    mkdir -p course/grading build
+    cp -r "$GRADING"/{grade,lab.mk,lib} course/grading
+    for lab in lab01-blocking lab02-fork; do
+        mkdir course/$lab
+        touch course/$lab/test.c
+        echo "#error ${lab%-*}" >course/$lab/server.c
+        chmod 444 course/$lab/server.c
+    done
+    GRADE_IS_BUILT=yes GRADE_BUILD=$PWD/build run "${user[@]}" course/grading/grade --json r.json 1 2
+    echo "$output"
+    [ "$status" -eq 0 ]
+    jq -e 'map(.compiler | match("#error (lab..)").captures[0].string) == ["lab01", "lab02"]' r.json
+}
+
 @test "one with warnings is graded, and the warnings are shown" {
     sed 's/^int main.*/&\n{\n    int unused;/; ' "$SOLUTION" | sed '/int unused;/{n;d}' >server.c
     run grade --file server.c --check usage --json r.json lab01

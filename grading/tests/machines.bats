@@ -102,6 +102,17 @@ END
     grep -q '^"ada",0,0,' results/grades.csv
 }
 
+@test "a ~/.valgrindrc costs no points" {
+    mkdir home
+    echo "-q --track-fds=no" >home/.valgrindrc
+    HOME=$PWD/home run "$GRADING/grade" --reference --check memory 1
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+    HOME=$PWD/home run "$GRADING/grade" --reference --check no_data_race 3
+    [ "$status" -eq 0 ]
+    has " 1 passed"
+}
+
 @test "a course in a directory whose name has spaces and special characters" {
     course="OneDrive - O'Neill & Söhne: 100% \$HOME \"x\" #1"
     copy_course "$course"
@@ -152,10 +163,37 @@ END
     copy_course course
     echo "an older one" >course/grading/.build/built-with
     touch course/grading/.build/old
+    mkdir course/grading/.build/run.{99999999,notes}
     cd course/lab01-blocking
     run env -u GRADE_BUILD make test CHECK=usage
     [ "$status" -eq 0 ]
     [ ! -e ../grading/.build/old ]
+    [ ! -e ../grading/.build/run.99999999 ] # of a grader that was killed
+    [ -d ../grading/.build/run.notes ]
+}
+
+@test "GRADE_BUILD is a directory with other files: a message, exit status 3, and nothing is deleted" {
+    mkdir -p mine/run.notes mine/run.99999999
+    echo text >mine/thesis.tex
+    for directory in mine mine/run.notes; do
+        [ "$directory" = mine ] || echo text >$directory/text
+        before=$(find mine | sort)
+        GRADE_BUILD=$PWD/$directory run "$GRADING/grade" --reference --check usage 1
+        [ "$status" -eq 3 ]
+        has "The directory $PWD/$directory is no build directory, and "
+        has "set GRADE_BUILD to an empty one"
+        run bash "$GRADING/lib/build-harness" "$directory"
+        [ "$status" -eq 1 ]
+        has "is no build directory"
+        [ "$(find mine | sort)" = "$before" ]
+    done
+}
+
+@test "a half-written build directory of the course may be used" {
+    mkdir -p course/grading/{.build,harness,lib}
+    cp "$GRADING/lib/build-harness" course/grading/lib
+    touch course/grading/.build/old
+    bash course/grading/lib/build-harness --may-use course/grading/.build
 }
 
 @test "no executable bits, as after a zip" {
@@ -189,6 +227,23 @@ END
     printf '#!/bin/sh\nexit 1\n' | command_named jq
     PATH=$PWD/bin:$PATH run env -u GRADE_BUILD make test CHECK=usage
     has "Error 3"
+}
+
+@test "make test in a copy of a lab's directory grades the copy" {
+    copy_course course
+    cp -r course/lab01-blocking course/lab01-again
+    echo "#error the copy" >course/lab01-again/server.c
+    cd course/lab01-again
+    run env -u GRADE_BUILD GRADE_IS_BUILT=yes make test
+    [ "$status" -ne 0 ]
+    has "#error the copy"
+    [ ! -e .progress ] && [ ! -e ../lab01-blocking/.progress ]
+    echo "#error the original" >../lab01-blocking/server.c
+    cd ../lab01-blocking
+    run env -u GRADE_BUILD GRADE_IS_BUILT=yes make test
+    [ "$status" -ne 0 ]
+    has "#error the original"
+    has "best score"
 }
 
 @test "make test CC=clang: that compiler builds the server" {
@@ -257,6 +312,48 @@ END
     [ "$(grep -c install log)" -eq 1 ]
     cat out.*
     [ "$(cat out.* | grep -c 'backend listens')" -eq 3 ]
+}
+
+@test "apt-get update fails: the packages are installed all the same, or else both reasons are printed" {
+    mkdir bin tmp
+    ln -s /usr/bin/* /usr/sbin/* bin/ 2>/dev/null || true
+    rm -f bin/{socat,apt-get,sudo}
+    printf '#!/bin/sh\nexec "$@"\n' | command_named sudo
+    command_named apt-get <<END
+#!/bin/bash
+[[ " \$* " == *" install "* ]] || { echo "E: The repository 'x' does not have a Release file." >&2 && exit 100; }
+[ -e "$PWD/found" ] || { echo "E: Unable to locate package \${!#}" >&2 && exit 100; }
+ln -s "$(type -P true)" "$PWD/bin/socat"
+END
+    # shellcheck disable=SC2016 # expanded by that bash
+    install=(bash -c '. "$0/lib/install-packages.bash"; need socat:socat; echo "it is there"' "$GRADING")
+    PATH=$PWD/bin CI=1 TMPDIR=$PWD/tmp run "${install[@]}"
+    [ "$status" -eq 3 ]
+    has "does not have a Release file"
+    has "Unable to locate package socat"
+    has "could not be installed: socat"
+    touch found
+    PATH=$PWD/bin CI=1 TMPDIR=$PWD/tmp run "${install[@]}"
+    [ "$status" -eq 0 ]
+    has "it is there"
+    [ -z "$(ls tmp)" ]
+}
+
+@test "gdb that prints warnings has Python all the same" {
+    printf '#!/bin/sh\necho "warning: no debuginfod" >&2\necho yes\n' | command_named gdb
+    # shellcheck disable=SC2016 # expanded by that bash
+    PATH=$PWD/bin:$PATH bash -c '. "$0/lib/install-packages.bash"; has "gdb with Python"' "$GRADING"
+}
+
+@test "a course on NFS, whose files cannot be locked by those who only read them: packages are installed" {
+    command_named flock <<'END'
+#!/bin/sh
+[ ! -f /proc/$PPID/fd/$1 ] || { echo "flock: $1: Bad file descriptor" >&2 && exit 65; }
+END
+    printf '#!/bin/sh\nln -sf "%s" "%s/bin/socat-of-this-test"\n' "$(type -P true)" "$PWD" | command_named apt-get
+    printf '#!/bin/sh\nexec "$@"\n' | command_named sudo
+    # shellcheck disable=SC2016 # expanded by that bash
+    PATH=$PWD/bin:$PATH CI=1 bash -ec '. "$0/lib/install-packages.bash"; need socat:socat-of-this-test' "$GRADING"
 }
 
 @test "make -n of every target runs nothing" {

@@ -132,11 +132,13 @@ static void set_up_environment(const struct server_options *options, bool record
         setenv("FAULTS", options->faults, 1);
 }
 
-/* --vgdb=no: a killed valgrind would leave its pipes in /tmp.
+/* --command-line-only=yes: what a ~/.valgrindrc asks for is not meant for us.
+ * --vgdb=no: a killed valgrind would leave its pipes in /tmp.
  * Only definite and indirect leaks: the memory of a detached thread that is just ending is
  * "possibly" lost. */
 static const char *const plain[] = {NULL};
 static const char *const memcheck[] = {"valgrind",
+                                       "--command-line-only=yes",
                                        "--vgdb=no",
                                        "--leak-check=full",
                                        "--show-leak-kinds=definite,indirect,reachable",
@@ -145,8 +147,8 @@ static const char *const memcheck[] = {"valgrind",
                                        "--num-callers=6",
                                        NULL};
 /* --num-callers: some suppressions name a function far up the stack. */
-static const char *const helgrind[] = {"valgrind", "--tool=helgrind", "--vgdb=no",
-                                       "--num-callers=40", NULL};
+static const char *const helgrind[] = {"valgrind",  "--command-line-only=yes", "--tool=helgrind",
+                                       "--vgdb=no", "--num-callers=40",        NULL};
 static const char *const *const tools[] = {
     [PLAIN] = plain, [MEMCHECK] = memcheck, [HELGRIND] = helgrind, [THREAD_SANITIZER] = plain};
 
