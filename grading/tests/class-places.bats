@@ -437,3 +437,34 @@ instructions() {
         [ -s out.json ]
     done
 }
+
+@test "without a sandbox, as root: what a server leaves in the place of our files is neither written nor waited for" {
+    for_everybody
+    host=$PWD/host
+    mkdir -p "$host/grader/grading/class" "$host/build"
+    cp "$GRADING/class/sandbox.bash" "$host/grader/grading/class/"
+    server . 5
+    echo "root's" >secret
+    chmod 600 secret
+    # shellcheck disable=SC2016 # expanded by that script
+    printf '#!/bin/bash\nfor ((; $# > 1;)); do [ "$1" != --json ] || json=$2; shift; done
+[ "$(id -u)" -eq 65534 ] || exit 9
+for directory in "$(dirname "$json")"{,/..}; do
+    for name in results.json result messages server.c.result; do rm -f "$directory/$name"; ln -s %q "$directory/$name"; done
+done
+case $(cat %q) in
+text) echo forged >"$json" ;;
+link) ln -sf %q "$json" ;;
+pipe) mkfifo "$json" ;;
+endless) ln -s /dev/zero "$json" ;;
+esac\n' "$PWD/secret" "$PWD/kind" "$PWD/secret" >"$host/grader/grading/grade"
+    for kind in text link pipe endless; do
+        echo $kind >kind
+        chmod 755 "$host" "$host/grader/grading/grade"
+        timeout 60 "$GRADING/class/grade-submission" "$host" lab01-blocking server.c out.json key no 1024
+        jq -e '.verdict == "error" and (.fault | startswith("no result")) and (contains({fault: "root\u0027s"}) | not)' out.json
+        [ "$(cat secret)" = "root's" ]
+        [ "$(stat -c '%U %a' secret)" = "root 600" ]
+        rm out.json
+    done
+}
