@@ -5,6 +5,7 @@
 #include "drive/server_process.h"
 #include "drive/wait_loop.h"
 #include "observe/resources.h"
+#include "observe/sockets.h"
 #include "observe/tasks.h"
 
 #include <errno.h>
@@ -26,6 +27,8 @@ static const double TRICKLE_SECONDS = 0.15, SLOW_SECONDS = 0.5;
 static const double MAX_HELD_SECONDS = 0.9;
 /* A server that is asleep for longer while it has something to do is not held up by the machine. */
 static const double MAX_ASLEEP_SECONDS = 0.5;
+/* How often the server's socket is looked up while nothing will tell that it is closed. */
+static const double LOOK_SECONDS = 0.05;
 
 bool may_be_given_up(double began)
 {
@@ -71,8 +74,8 @@ static void close_call(struct call *c)
 static void update_call(struct call *c)
 {
     bool more = c->start < c->end && c->next == 0 && !is_held(c);
-    if (is_open(c))
-        watch(&c->source, EPOLLIN | (more ? EPOLLOUT : 0));
+    if (is_open(c)) /* the FIN of a half-close would be reported for ever; a reset still is */
+        watch(&c->source, (c->half_closed ? EPOLLERR : EPOLLIN) | (more ? EPOLLOUT : 0));
 }
 
 static void send_some(struct call *c, size_t most)
@@ -170,6 +173,39 @@ static int unacknowledged_bytes(const struct call *c)
     return n;
 }
 
+static int local_port(int fd)
+{
+    struct sockaddr_in address = {0};
+    socklen_t size = sizeof address;
+    return getsockname(fd, (struct sockaddr *)&address, &size) == 0 ? ntohs(address.sin_port) : 0;
+}
+
+/* The server has sent FIN: by close(), or only by shutdown()? */
+static bool socket_is_closed(const struct call *c)
+{
+    const struct connection *servers = read_connection(c->port, local_port(c->source.fd));
+    return servers == NULL || servers->inode == 0;
+}
+
+static void end_by_server(struct call *c)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(c->source.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0 || unacknowledged_bytes(c) > 0)
+        c->answered = false; /* it was closed with the answer unread, or on its way */
+    close_call(c);
+}
+
+void notice_close(struct call *c)
+{
+    if (!is_open(c) || !c->half_closed)
+        return;
+    c->looked = now();
+    if (socket_is_closed(c))
+        end_by_server(c);
+}
+
 /* Reads all that there is; what does not fit in a line is discarded. */
 static void receive_line(struct call *c)
 {
@@ -181,10 +217,12 @@ static void receive_line(struct call *c)
                  full ? sizeof discarded : sizeof c->line - c->size, MSG_DONTWAIT);
         c->size += n <= 0 || full ? 0 : (size_t)n;
     } while (n > 0);
-    bool closed = n == 0 || errno != EAGAIN;
-    if ((n == -1 && errno == ECONNRESET) || (n == 0 && unacknowledged_bytes(c) > 0))
-        c->answered = false; /* it was closed with the answer unread, or on its way */
+    bool reset = n == -1 && errno != EAGAIN;
+    if (n == -1 && errno == ECONNRESET)
+        c->answered = false; /* it was closed with the answer unread */
     bool now_complete = !c->complete && memchr(c->line, '\n', c->size) != NULL;
+    c->half_closed = n == 0 && (c->complete || now_complete) && !socket_is_closed(c);
+    bool closed = reset || (n == 0 && !c->half_closed);
     if (now_complete) {
         c->complete = true;
         note_backend(c->backend, c->port, "is asked", c->line, strcspn(c->line, "\n"));
@@ -193,8 +231,8 @@ static void receive_line(struct call *c)
         if (!closed)
             begin_answer(c);
     }
-    if (closed)
-        close_call(c);
+    if (closed && is_open(c))
+        end_by_server(c);
 }
 
 /* Of the seconds since the call was accepted, those that are not accounted for. */
@@ -302,6 +340,8 @@ static bool is_read(const struct call *c)
 
 void send_due_piece(struct call *c)
 {
+    if (c->half_closed && now() - c->looked > LOOK_SECONDS)
+        notice_close(c);
     if (!is_open(c) || c->next == 0 || now() < c->next || (c->mode == IN_PIECES && !is_read(c)))
         return;
     c->next = now() + (c->mode == TRICKLES ? TRICKLE_SECONDS : 0);

@@ -42,6 +42,8 @@ struct call {
     bool answered; /* the whole answer has been sent, and not been left unread */
     char *answer;
     size_t start, end;
+    bool half_closed;     /* the server has sent FIN, and has not closed its socket */
+    double looked;        /* when that was last found out */
     double began, next;   /* when the server connected; when the next piece is due, or 0 */
     double arrived, read; /* when the line was complete; when we saw it */
     double given_up;      /* when the server closed while the answer was held, or 0 */
@@ -60,6 +62,8 @@ void free_call(struct call *c);
 
 bool is_open(const struct call *c);
 bool is_held(const struct call *c);
+/* Nothing arrives when the server closes a socket of which it has shut down its side before. */
+void notice_close(struct call *c);
 /* Sends the next piece of an answer that is slow, trickles or is sent in pieces, if it is due. */
 void send_due_piece(struct call *c);
 /* Sends a held answer. With in_time, the machine is at fault if a correct server may have given

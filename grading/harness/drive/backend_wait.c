@@ -13,8 +13,10 @@
 int calls_held_at(enum backend b)
 {
     int n = 0;
-    for (struct call *c = calls_of(b); c != NULL; c = c->link)
+    for (struct call *c = calls_of(b); c != NULL; c = c->link) {
+        notice_close(c);
         n += c->complete && !c->done;
+    }
     return n;
 }
 
@@ -32,8 +34,10 @@ static int count_made(enum backend b)
 static int count_open(enum backend b)
 {
     int n = 0;
-    for (struct call *c = calls_of(b); c != NULL; c = c->link)
+    for (struct call *c = calls_of(b); c != NULL; c = c->link) {
+        notice_close(c);
         n += is_open(c);
+    }
     return n;
 }
 
@@ -116,6 +120,7 @@ void release(enum backend b, const char *words)
     for (struct call *c = calls_of(b); c != NULL; c = c->link) {
         if (!requests(c, words))
             continue;
+        notice_close(c);
         if (is_open(c) && !c->done) {
             asked("the %s backend answers %s", backend_name(b), request);
             release_call(c, true);
@@ -135,7 +140,8 @@ void release(enum backend b, const char *words)
 static int release_held(enum backend b, bool in_time)
 {
     int n = 0;
-    for (struct call *c = calls_of(b); c != NULL; c = c->link)
+    for (struct call *c = calls_of(b); c != NULL; c = c->link) {
+        notice_close(c);
         if (c->given_up != 0 && in_time) {
             check_held_time(c);
         } else if (is_open(c) && !c->complete && is_held(c)) {
@@ -144,6 +150,7 @@ static int release_held(enum backend b, bool in_time)
             release_call(c, in_time);
             n++;
         }
+    }
     if (n > 0)
         asked("the %s backend answers %d %s", backend_name(b), n, n == 1 ? "call" : "calls");
     return n;

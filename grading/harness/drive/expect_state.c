@@ -151,14 +151,24 @@ void expect_waiting_in(struct server *s, const char *call)
     process_pending();
 }
 
-/* Does the first thread wait in poll or accept, while others wait in epoll_wait for the clients, or
- * are on their way there? */
+/* A signalfd, an eventfd, a pipe: no client keeps it waiting. */
+static bool reads_other_than_tcp(const struct task *task)
+{
+    if (call_kind(task->call) != CALL_READS)
+        return false;
+    read_connections();
+    return connection_of(task->pid, (int)task->arg[0]) == NULL;
+}
+
+/* Does the first thread wait in poll or accept, or for a signal or another thread, while others
+ * wait in epoll_wait for the clients, or are on their way there? */
 static bool is_main_beside_workers(struct server *s, const struct task *task,
                                    const struct task *tasks, int n)
 {
     const char *name = call_name(task->call);
     if (workers_block || task->tid != s->pid || name == NULL ||
-        (call_kind(task->call) != CALL_POLLS && strncmp(name, "accept", strlen("accept")) != 0))
+        (call_kind(task->call) != CALL_POLLS && strncmp(name, "accept", strlen("accept")) != 0 &&
+         !reads_other_than_tcp(task)))
         return false;
     for (int i = 0; i < n; i++)
         if (tasks[i].tid != s->pid &&

@@ -240,28 +240,36 @@ ssize_t write(int fd, const void *data, size_t size)
     return interrupted(&calls) ? -1 : real(fd, data, at_most(size, short_send));
 }
 
+/* All that a shortened call transfers. It may begin with empty parts, which are no end of file. */
+static struct iovec first_part(const struct iovec *parts, size_t count, size_t limit)
+{
+    size_t i = 0;
+    while (i + 1 < count && parts[i].iov_len == 0)
+        i++;
+    return (struct iovec){parts[i].iov_base, at_most(parts[i].iov_len, limit)};
+}
+
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     INTERCEPT(writev);
-    if (has_more(fd) && count > 0)
-        return (ssize_t)parts[0].iov_len;
-    if (!is_socket(fd) || count < 1)
+    if (count < 1 || !is_socket(fd))
         return real(fd, parts, count);
-    struct iovec part = parts[0];
-    part.iov_len = at_most(part.iov_len, short_send);
+    struct iovec part = first_part(parts, (size_t)count, short_send);
+    if (has_more(fd))
+        return (ssize_t)part.iov_len;
     return interrupted(&calls) ? -1 : short_send ? real(fd, &part, 1) : real(fd, parts, count);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     INTERCEPT(sendmsg);
-    if (has_more(fd) && message->msg_iovlen > 0)
-        return (ssize_t)message->msg_iov[0].iov_len;
     struct msghdr shorter = *message;
     struct iovec part = {0};
+    if (message->msg_iovlen > 0)
+        part = first_part(message->msg_iov, message->msg_iovlen, short_send);
+    if (has_more(fd) && message->msg_iovlen > 0)
+        return (ssize_t)part.iov_len;
     if (short_send && message->msg_iovlen > 0) {
-        part = message->msg_iov[0];
-        part.iov_len = at_most(part.iov_len, short_send);
         shorter.msg_iov = &part;
         shorter.msg_iovlen = 1;
     }
@@ -332,8 +340,7 @@ ssize_t readv(int fd, const struct iovec *parts, int count)
     INTERCEPT(readv);
     if (!is_socket(fd) || count < 1)
         return real(fd, parts, count);
-    struct iovec part = parts[0];
-    part.iov_len = at_most(part.iov_len, short_recv);
+    struct iovec part = first_part(parts, (size_t)count, short_recv);
     return RECEIVE(part.iov_base, part.iov_len,
                    short_recv ? real(fd, &part, 1) : real(fd, parts, count));
 }
@@ -341,21 +348,21 @@ ssize_t readv(int fd, const struct iovec *parts, int count)
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     INTERCEPT(recvmsg);
+    struct iovec *parts = message->msg_iov;
     size_t count = message->msg_iovlen;
     if (interrupted(&calls))
         return -1;
     if (count == 0)
         return real(fd, message, flags);
-    struct iovec whole = message->msg_iov[0];
-    size_t size = at_most(whole.iov_len, short_recv);
+    struct iovec part = first_part(parts, count, short_recv);
     if (has_more(fd))
-        return make_input(whole.iov_base, size);
-    if (short_recv == 0)
-        return fill_if_endless(fd, whole.iov_base, size, real(fd, message, flags));
-    message->msg_iov[0].iov_len = size;
-    message->msg_iovlen = 1;
-    ssize_t n = fill_if_endless(fd, whole.iov_base, size, real(fd, message, flags));
-    message->msg_iov[0] = whole;
+        return make_input(part.iov_base, part.iov_len);
+    if (short_recv != 0) {
+        message->msg_iov = &part;
+        message->msg_iovlen = 1;
+    }
+    ssize_t n = fill_if_endless(fd, part.iov_base, part.iov_len, real(fd, message, flags));
+    message->msg_iov = parts;
     message->msg_iovlen = count;
     return n;
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 int count_threads(struct server *s)
@@ -122,24 +123,38 @@ bool all_asleep_at_once(struct server *s)
     return all_asleep(s) && all_asleep(s) && times_run(s) == before;
 }
 
-static bool any_thread_in(struct server *s, enum call_kind kind)
+static bool is_polling(const struct task *task)
+{
+    return call_kind(task->call) == CALL_POLLS;
+}
+
+static bool is_writing(const struct task *task)
+{
+    char target[8] = "";
+    if (task->call == SYS_splice)
+        return read_descriptor(task->pid, (int)task->arg[2], target, sizeof target) > 0 &&
+               strncmp(target, "socket:", strlen("socket:")) == 0;
+    return call_kind(task->call) == CALL_WRITES;
+}
+
+static bool any_thread(struct server *s, bool (*is)(const struct task *))
 {
     const struct task *tasks;
     int n = read_all_tasks(s->pid, &tasks);
     for (int i = 0; i < n; i++)
-        if (call_kind(tasks[i].call) == kind)
+        if (is(&tasks[i]))
             return true;
     return false;
 }
 
 bool waits_in_multiplexer(struct server *s)
 {
-    return any_thread_in(s, CALL_POLLS);
+    return any_thread(s, is_polling);
 }
 
 bool is_sending(struct server *s)
 {
-    return any_thread_in(s, CALL_WRITES);
+    return any_thread(s, is_writing);
 }
 
 bool holds_connection_of(struct server *s, struct peer *client)

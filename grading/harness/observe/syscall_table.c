@@ -13,10 +13,13 @@ static const struct call {
     {SYS_readv, "readv", CALL_READS},
     {SYS_recvfrom, "recv", CALL_READS}, /* to the kernel recv(2) is recvfrom */
     {SYS_recvmsg, "recvmsg", CALL_READS},
+    {SYS_recvmmsg, "recvmmsg", CALL_READS},
+    {SYS_splice, "splice", CALL_READS}, /* from its first argument; it writes to its third */
     {SYS_write, "write", CALL_WRITES},
     {SYS_writev, "writev", CALL_WRITES},
     {SYS_sendto, "send", CALL_WRITES},
     {SYS_sendmsg, "sendmsg", CALL_WRITES},
+    {SYS_sendmmsg, "sendmmsg", CALL_WRITES},
     {SYS_sendfile, "sendfile", CALL_WRITES},
     {SYS_accept, "accept", CALL_OTHER},
     {SYS_accept4, "accept4", CALL_OTHER},
