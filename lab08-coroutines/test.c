@@ -198,8 +198,9 @@ CHECK(small_stacks, 4, "needs little memory for an idle client, and guards each 
              "make run                    # and in a second terminal:\n"
              "for i in 1 2 3; do (sleep 9 | nc -N 127.0.0.1 9000 &); done; sleep 1\n"
              "grep -c -e '---p' /proc/$(make pid)/maps   # three more than without clients");
-    guards = count_guards(s) - guards;
-    if (guards < CLIENTS)
+    int all = count_guards(s); /* a server may guard many stacks at once, before they are used */
+    guards = all - guards;
+    if (guards < CLIENTS && all < FIRST + CLIENTS)
         fail_check(s, "a guard page below each stack, mprotect(2): 200 for 200 clients",
                    "%d more stretches of inaccessible pages", guards);
 }

@@ -166,6 +166,11 @@ pid_t setsid(void)
     return real();
 }
 
+int setpgrp(void)
+{
+    return setpgid(0, 0);
+}
+
 /* kill(-1, ...) signals every process of this user, the grader included. It happens when fork's -1
  * is taken for a child's pid. */
 int kill(pid_t pid, int sig)

@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +40,28 @@ pid_t _Fork(void)
 {
     INTERCEPT(_Fork);
     return fork_fails_now() ? -1 : fork_with_faults(real);
+}
+
+/* Without other flags it is fork, but that the child runs a function, on a stack of its own; here,
+ * on its copy of the caller's. */
+int clone(int (*start)(void *), void *stack, int flags, void *argument, ...)
+{
+    INTERCEPT(clone);
+    if (flags == SIGCHLD) {
+        pid_t pid = _Fork(); /* which is recorded, and has its faults */
+        if (pid == 0)
+            _exit(start(argument));
+        return pid;
+    }
+    if ((flags & CLONE_VM) == 0 && fork_fails_now())
+        return -1;
+    va_list more;
+    va_start(more, argument);
+    pid_t *parent_tid = va_arg(more, pid_t *);
+    void *tls = va_arg(more, void *);
+    pid_t *child_tid = va_arg(more, pid_t *);
+    va_end(more);
+    return real(start, stack, flags, argument, parent_tid, tls, child_tid);
 }
 
 struct late_start {

@@ -44,6 +44,7 @@ static bool may_write_with_streams(const char *program)
 {
     static const char *const names[] = {"fdopen", "dprintf", "__dprintf_chk", "vdprintf",
                                         "__vdprintf_chk"};
+    static const char *const copying[] = {"dup", "dup2", "dup3"}; /* to what stdout writes to */
     struct stat status;
     bool found = false;
     int fd = open(program, O_RDONLY | O_CLOEXEC);
@@ -56,6 +57,9 @@ static bool may_write_with_streams(const char *program)
         return false;
     for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++)
         found = imports(file, size, names[i]);
+    bool has_stdout = imports(file, size, "stdout");
+    for (size_t i = 0; i < sizeof copying / sizeof *copying && has_stdout && !found; i++)
+        found = imports(file, size, copying[i]);
     munmap(file, size);
     return found;
 }

@@ -102,16 +102,46 @@ static FILE *open_maps(pid_t pid)
     return fopen(path, "re");
 }
 
+struct mapping {
+    uintptr_t start, end;
+    char access[5];
+    unsigned long inode;
+};
+
+static bool read_mapping(FILE *maps, struct mapping *m)
+{
+    char line[4096 + 100]; /* with the longest path */
+    return fgets(line, sizeof line, maps) != NULL &&
+           sscanf(line, "%lx-%lx %4s %*s %*s %lu", &m->start, &m->end, m->access, &m->inode) == 4;
+}
+
+/* glibc's malloc has up to eight arenas for each CPU, so how many is up to the machine. Each takes
+ * 64 MiB of addresses, from a multiple of that: what is in use, then what is still inaccessible. */
+enum { ARENA_SIZE = 64 << 20 };
+
+/* Does `m`, which comes after the mapping `before`, belong to an arena? */
+static bool is_of_arena(const struct mapping *m, const struct mapping *before)
+{
+    if (m->inode != 0)
+        return false;
+    if (strcmp(m->access, "rw-p") == 0)
+        return m->start % ARENA_SIZE == 0 && m->end - m->start <= ARENA_SIZE;
+    return strcmp(m->access, "---p") == 0 && m->start == before->end &&
+           is_of_arena(before, before) &&
+           m->end >= before->start + ARENA_SIZE; /* a guard page may follow it */
+}
+
 int read_mapping_count(pid_t pid)
 {
-    int lines = 0;
+    struct mapping m, before = {0};
+    int n = 0;
     FILE *file = open_maps(pid);
     if (file == NULL)
         return -1;
-    for (int c; (c = getc(file)) != EOF;)
-        lines += c == '\n';
+    for (; read_mapping(file, &m); before = m)
+        n += !is_of_arena(&m, &before);
     fclose(file);
-    return lines;
+    return n;
 }
 
 enum { PAGES_AT_ONCE = 64, MAX_SCANNED = 64 << 20 };
@@ -162,20 +192,16 @@ static int guards_within(pid_t pid, uintptr_t start, uintptr_t end)
 
 int read_guard_count(pid_t pid, bool also_within_mappings)
 {
-    char line[512], access[5];
-    uintptr_t start, end;
-    unsigned long inode;
+    struct mapping m;
     int n = 0;
     FILE *file = open_maps(pid);
     if (file == NULL)
         return -1;
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &start, &end, access, &inode) != 4)
-            continue;
-        n += strcmp(access, "---p") == 0;
-        if (also_within_mappings && strcmp(access, "rw-p") == 0 && inode == 0 &&
-            end - start <= MAX_SCANNED)
-            n += guards_within(pid, start, end);
+    while (read_mapping(file, &m)) {
+        n += strcmp(m.access, "---p") == 0;
+        if (also_within_mappings && strcmp(m.access, "rw-p") == 0 && m.inode == 0 &&
+            m.end - m.start <= MAX_SCANNED)
+            n += guards_within(pid, m.start, m.end);
     }
     fclose(file);
     return n;

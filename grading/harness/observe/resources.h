@@ -16,7 +16,8 @@ uint64_t read_run_delay(pid_t root);
  * proc(5). */
 uint64_t read_memory(pid_t root);
 
-/* Of one process. When it has ended, 0, or -1: it cannot be read. */
+/* Of one process. When it has ended, 0, or -1: it cannot be read. Mappings of malloc's arenas do
+ * not count. */
 int read_mapping_count(pid_t pid);
 /* How many stretches of inaccessible pages there are: mappings of their own, mprotect(2), or also
  * holes in anonymous writable mappings, MADV_GUARD_INSTALL. To find those, every page is read, and
