@@ -4,7 +4,7 @@ weeks and with overrides.csv.
 
 Reads WORK/index.json and WORK/download.json, which read-submissions.py has written, and RESULTS/.class/submissions.json
 of the previous run. Writes WORK/submissions.json, WORK/columns.json (the columns of the sheet), WORK/named.json (the labs
-to be graded now), WORK/not-handed-in.json (of these labs) and WORK/regrade (results to be made again). OPTIONS is JSON:
+to be graded now), WORK/not-handed-in.json (of these labs), WORK/due.json and WORK/regrade (results to be made again). OPTIONS is JSON:
 {roster, labs, all, regrade, weights, percent, due}. GRADER is everything else that a result depends on. Exit status 2 and
 a message for each mistake: a file or option is wrong.
 """
@@ -28,11 +28,13 @@ COLUMNS = {
     "first": ("firstname", "givenname"), "last": ("lastname", "surname", "familyname"),
     "maximum": ("maximumgrade",), "modified": ("lastmodifiedgrade",),  # of the same
 }
-# Canvas's exported gradebook: its "ID" is not the student's.
+# Canvas's exported gradebook: its "ID" is not the student's. It may be without SIS User ID, and may have two columns of names.
 CANVAS_COLUMNS = {"id": ("sisuserid", "sisloginid", "id"), "name": ("student",), "canvas": ("id",),
-                  "login": ("sisloginid",), "group": ("section",)}
-CANVAS_NOT_STUDENTS = ("Points Possible", "Student, Test")
+                  "login": ("sisloginid",), "group": ("section",), "first": ("firstname",), "last": ("lastname",)}
+CANVAS_NOT_STUDENTS = ("Student, Test", "Test Student")
 NOTHING = "not handed in"  # as read-submissions.py says; with what there is instead behind it, something was handed in
+
+MORE = None  # in a row: there are more cells than columns
 
 MOST_MISTAKES = 20
 mistakes = []
@@ -81,8 +83,10 @@ def read_rows(path, option):
             if any(cells):
                 if names is None:
                     names = [re.sub(r"[^a-z]", "", cell.lower()) for cell in cells]
+                    while not names[-1] and len(names) > 1:
+                        names.pop()
                 else:
-                    rows.append((line, dict(zip(names, cells))))
+                    rows.append((line, dict(zip(names, cells)) | ({MORE: True} if any(cells[len(names):]) else {})))
             line = reader.line_num + 1
     except csv.Error as error:
         wrong(f"{option}: {path}, line {reader.line_num}: {error}")
@@ -91,7 +95,8 @@ def read_rows(path, option):
 
 def read_roster(path):
     names, rows = read_rows(path, "--roster")
-    canvas = {"student", "id", "sisuserid", "section"} <= set(names)
+    canvas = ({"id", "section"} <= set(names) and {"sisuserid", "sisloginid"} & set(names)
+              and ("student" in names or {"lastname", "firstname"} <= set(names)))
     if names and not any(alias in names for column in ("id", "name", "first", "last") for alias in COLUMNS[column]):
         stop(f"--roster: {path}, line 1: there is no column of names or ids. The columns: id,name,mail,group; it has:"
              f" {', '.join(names)}")
@@ -100,13 +105,13 @@ def read_roster(path):
         row = dict.fromkeys((*COLUMNS, "canvas", "login")) | {"line": line}
         for column, aliases in (CANVAS_COLUMNS if canvas else COLUMNS).items():
             row[column] = next((cells[alias] for alias in aliases if cells.get(alias)), None)
-        if canvas and row["name"] in CANVAS_NOT_STUDENTS:
+        row["name"] = row["name"] or " ".join(filter(None, (row.pop("first"), row.pop("last")))) or None
+        if canvas and (row["name"] in CANVAS_NOT_STUDENTS or not row["canvas"]):  # "Points Possible" has no ID
             continue
         if canvas and row["name"] and row["name"].count(", ") == 1:
             row["name"] = " ".join(reversed(row["name"].split(", ")))
         if row["login"] and "@" in row["login"]:
             row["mail"] = row["login"]
-        row["name"] = row["name"] or " ".join(filter(None, (row.pop("first"), row.pop("last")))) or None
         if row["number"]:
             row["number"] = re.sub(r"\D", "", row["number"])
         if not row["name"] and not row["id"]:
@@ -164,7 +169,10 @@ class Roster:
             yield "number", student.get("number")
         if student["platform"] == "canvas":
             yield "canvas", student.get("number")
-            yield "id", student.get("number")
+            # It may be an id of the school. But other students' ids may be such numbers as well.
+            named = self.by.get(("name", plain_letters(name)), set())
+            if not named or named & self.by.get(("id", student.get("number")), set()):
+                yield "id", student.get("number")
         for value in (user, name if student["platform"] in ("plain", "github") else ""):
             yield "id", value.casefold()
             yield "mail", value.casefold()
@@ -263,8 +271,23 @@ def name_of_directory(student):
     return f"%{ord(safe[0]):02X}" + safe[1:] if safe[:1] in (".", "-") or not safe else safe
 
 
+LASTING = ("canvas", "blackboard", "github")  # platforms whose identity is of one person, and no name
+
+
+def contradicts(student, old):
+    """Whether what is known of both shows that they are two: the id, otherwise the mail address."""
+    for field in ("id", "mail"):
+        mine, other = student.get(field), old.get(field)
+        if mine and other:
+            return mine.casefold() != other.casefold()
+    return False
+
+
 def previous_of(student, previous):
     """The same student in the previous run: found by the platform's identity, or by the roster's."""
+    platform, identity = student["platform"], student["identity"]
+    previous = [old for old in previous if not contradicts(student, old)
+                or platform in LASTING and old.get("identity") == identity]
     for field in ("identity", "id", "mail"):
         value = student.get(field)
         mine = [old for old in previous if value and old.get(field) == value]
@@ -275,18 +298,19 @@ def previous_of(student, previous):
     if mine:
         return mine[0]
     mine = [old for old in previous if old["student"] == student["student"] and not old.get("id")]
-    return mine[0] if len(mine) == 1 and student["platform"] in ("roster", mine[0].get("platform")) else None
+    platforms = {platform, mine[0].get("platform")} if len(mine) == 1 else ()
+    return mine[0] if "roster" in platforms or len(platforms) == 1 and platform not in LASTING else None
 
 
-def kept_labs(old, named, gone, results):
-    """Labs that are not named this time keep what they had. So do the others, if the student is not in this download at
-    all, as long as the result is there: a download may be of one late student. So does the reason why what was handed in
+def kept_labs(old, named, lacking, results):
+    """Labs that are not named this time keep what they had. So do those of the others that are lacking in this download,
+    as long as the result is there: a download may be of one late student. So does the reason why what was handed in
     could not be graded."""
     kept = {lab: value for lab, value in old.get("labs", {}).items() if lab not in named}
     for value in kept.values():
         value.pop("kept", None)  # of an earlier download
-    for lab in named if gone else ():
-        value = old.get("labs", {}).get(lab, {"problem": old.get("problem") or NOTHING})
+    for lab in lacking:
+        value = old.get("labs", {}).get(lab, {"problem": NOTHING})
         if value.get("problem", NOTHING) != NOTHING and not old.get("unclear"):
             kept[lab] = value | {"kept": True}
         if "key" in value and os.path.exists(f"{results}/students/{old['folder']}/{lab.split('-')[0]}.json"):
@@ -296,15 +320,24 @@ def kept_labs(old, named, gone, results):
     return kept
 
 
+def lacking_labs(student, named, chosen):
+    """The labs that this download lacks of this student: all, if the student is not in it. If the instructor has chosen the
+    labs, whoever is in it has not handed in those that are lacking."""
+    if student["platform"] == "roster":
+        return named
+    records = {lab: student["labs"].get(lab, {"problem": NOTHING}) for lab in named}
+    return [] if chosen else [lab for lab in named if records[lab].get("problem", "").startswith(NOTHING)]
+
+
 def user_of(student):
     """Blackboard's name for a student, once it is known."""
     kind, _, user = (student.get("identity") or "").partition(":")
     return user if kind == "blackboard" else student.get("user")
 
 
-def join_previous(students, previous, named, results):
+def join_previous(students, previous, named, chosen, results):
     previous = [old | {"user": user_of(old)} for old in previous if old.get("folder")]
-    used = set()
+    used, joined = set(), set()
     for student in students:
         student["user"] = user_of(student)
         old = previous_of(student, previous)
@@ -315,26 +348,36 @@ def join_previous(students, previous, named, results):
                 student[field] = student.get(field) or old.get(field)
             if old.get("id") and student["platform"] in ("moodle", "canvas") and student.get("row") is None:
                 student["student"] = old["student"]
-            kept = kept_labs(old, named, student["platform"] == "roster", results)
+            kept = kept_labs(old, named, lacking_labs(student, named, chosen), results)
             used.add(old["folder"])
+            joined.add(id(student))
             if any("key" in value or value.get("kept") for value in kept.values()):
                 student.pop("absent", None)
-        nothing = {"problem": student.get("unclear", NOTHING)}
-        student["labs"] = {lab: student["labs"].get(lab, nothing) for lab in named
-                           if student["labs"] or not student["problem"]} | kept
-    taken = set(used)
+        nothing = {"problem": student.get("unclear") or student["problem"] or NOTHING}
+        student["labs"] = {lab: student["labs"].get(lab, nothing) for lab in named} | kept
+    gone = []
+    for old in previous:
+        if old["folder"] in used:
+            continue
+        kept = kept_labs(old, named, named, results)
+        if any("key" in value or "override" in value for value in kept.values()) or could_not_be_graded(old, kept, results):
+            kept = {lab: {"problem": NOTHING} for lab in named} | kept
+            gone.append(old | {"labs": kept, "problem": None, "row": None})
+    taken = used | {old["folder"] for old in gone}
     for student in students:
-        if student["folder"] in used:
+        if id(student) in joined:
             continue
         student["folder"] = student["folder"] or name_of_directory(student)
         while student["folder"] in taken:
             student["folder"] += "~"
         taken.add(student["folder"])
-    for old in previous:
-        kept = kept_labs(old, named, True, results)
-        if old["folder"] not in taken and any("key" in value or "override" in value for value in kept.values()):
-            kept = {lab: {"problem": NOTHING} for lab in named} | kept
-            students.append(old | {"labs": kept, "problem": None, "row": None})
+    students += gone
+
+
+def could_not_be_graded(old, kept, results):
+    """Something was handed in, and the sheet goes on saying why it has no points."""
+    return (any(value.get("problem", NOTHING) != NOTHING for value in kept.values()) and not old.get("unclear")
+            and os.path.isdir(f"{results}/students/{old['folder']}"))
 
 
 def not_handed_in(students, named, roster, platforms):
@@ -387,13 +430,15 @@ def read_due(text, labs):
             continue
         lab = find_lab(labs, lab.strip(), "--due")
         try:
-            time = datetime.fromisoformat(date.strip())
-        except ValueError:
+            # Python reads more than these two forms, some as a time that was not meant.
+            match = re.fullmatch(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(T[0-9]{2}:[0-9]{2})?", date.strip())
+            time = datetime.fromisoformat(match[0])
+            if not match[2]:  # the whole day
+                time += timedelta(days=1)
+        except (TypeError, ValueError, OverflowError):
             wrong(f"--due: '{date}' is not a date such as 2026-11-28 or 2026-11-28T18:00")
             continue
-        if len(date.strip()) == 10:  # the whole day
-            time += timedelta(days=1)
-        result[lab] = time.replace(tzinfo=None).isoformat()
+        result[lab] = time.isoformat()
     return result
 
 
@@ -415,6 +460,8 @@ def read_overrides(path, students, labs, columns):
         student = find_student(students, row.get("student", ""), where)
         lab = find_lab(labs, row.get("lab", ""), where)
         points = row.get("points", "").replace(",", ".")
+        if MORE in row:
+            wrong(f"{where}: it has more cells than there are columns. Is there a comma in it, as in 80,5? Write 80.5, or \"80,5\"")
         if not re.fullmatch(r"\d{1,3}(\.\d+)?", points) or float(points) > 100:
             wrong(f"{where}: '{row.get('points', '')}' is not a number of points from 0 to 100")
         if not row.get("reason"):
@@ -493,7 +540,7 @@ def main():
     platforms = {student["platform"] for student in students}
     if roster:
         join_roster(students, roster)
-    join_previous(students, previous, named, results)
+    join_previous(students, previous, named, options["labs"], results)
     columns = sorted(set(named) | {lab for student in students for lab, record in student["labs"].items()
                                    if lab in options["all"] and ("key" in record or "override" in record)})
     read_overrides(f"{results}/overrides.csv", students, options["all"], columns)
@@ -503,6 +550,7 @@ def main():
     save(f"{work}/weights.json", weights)
     save(f"{work}/columns.json", columns)
     save(f"{work}/named.json", named)
+    save(f"{work}/due.json", options["due"])
     save(f"{work}/not-handed-in.json", not_handed_in(students, named, roster, platforms))
     save(f"{work}/submissions.json", students)
     with open(f"{work}/regrade", "w", encoding="utf-8") as file:

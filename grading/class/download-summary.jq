@@ -13,6 +13,9 @@ $download[0] as $d
   (if $d.several > 0 then "\(number($d.several; "student")) handed in more than once: the \($attempt) attempt counts" else empty end),
   (if $percent > 0 and ([.[].labs[] | .when, .late] | all(. == null))
     then "--late-per-day: this download does not record when anything was handed in, so nothing is deducted" else empty end),
+  ([.[].labs] as $students | $not_handed_in[0] | keys[] | select($percent > 0 and $due[0][.] == null)
+    | select(. as $lab | any($students[][$lab]; .when != null))
+    | "--late-per-day: there is no --due for \(.), so nothing is deducted"),
   ([.[] | select(.unknown) | "\(.student): \(.unknown)"] | if . != [] then "Compare with the roster: \(listed)" else empty end),
   ([.[] | select(any(.labs[]; .kept)) | .student] | if . != []
     then "Not in this download, so the earlier result is kept: \(listed)" else empty end),

@@ -93,6 +93,8 @@ def canvas(students, labs):
     for s in mine:
         number = s.get("canvas") or next((r["number"] for r in s["records"].values() if r.get("platform") == "canvas"), None)
         sis = s["id"] if s.get("id") != number else None
+        if not number and not sis:  # graded anonymously
+            continue
         rows.append([without_number(s), number, sis, s.get("login") or s.get("mail"), s.get("group")] + [s["scores"][lab] for lab in labs])
     write_csv("canvas.csv", ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"] + labs, rows)
 

@@ -229,6 +229,38 @@ PY
     [ "$status" -eq 2 ]
 }
 
+@test "--attempt best: an attempt that cannot be graded does not hide the earlier one" {
+    mkdir class
+    server class 7 "Lab 1_ada_attempt_2026-11-12-10-00-00_server.c"
+    for number in 1 2; do
+        server class 8 "Lab 1_ada_attempt_2026-11-13-10-00-00_server ($number).c"
+    done
+    server class 3 "Lab 1_ben_attempt_2026-11-12-10-00-00_server.c"
+    grade_class class --labs 1
+    [[ "$(row ada)" == "ada|"*"|||lab01-blocking: 2 server.c files"* ]] || { cat results/grades.csv && false; }
+    grade_class class --labs 1 --attempt best
+    [[ "$(row ada)" == "ada|"*"|7|7|lab01-blocking: attempt 1 of 2, 2026-11-12 10:00:00" ]] || { cat results/grades.csv && false; }
+}
+
+@test "server.c far below: found, or the note lists it" {
+    server class/ada/1/2/3/4/5/6/7/lab01-blocking 5
+    server class/ben/1/2/3/4/5/6/7/lab01-blocking 6
+    far=$(printf '%s/' {1..30})
+    server "class/cleo/$far" 7
+    mkdir class/dan
+    (cd class && python3 - "$far" <<'PY'
+import sys, zipfile
+zipfile.ZipFile("dan.zip", "w").write("cleo/" + sys.argv[1] + "server.c")
+PY
+        tar -czf ben.tar.gz ben && rm -r ben dan)
+    grade_class class --labs 1
+    row_is ada "ada|5|5|"
+    row_is ben "ben|6|6|"
+    for student in cleo dan; do
+        [[ "$(row $student)" == *"lab01-blocking: not handed in; there is "*"1/2/3/4/5/6/7/8/9/10/"* ]] || { cat results/grades.csv && false; }
+    done
+}
+
 @test "without --labs: those that somebody has handed in; only server.c needs --labs" {
     server class/ada/lab01-blocking 1
     server class/ben/lab02-fork 2
@@ -270,6 +302,55 @@ PY
         *) [[ "$(row "김민준 (3002)")" == "김민준 (3002)|3002|"*"|2|2|" ]] ;;
         esac
     done
+}
+
+@test "Canvas: what a student typed is a note about that student; anonymous names; what only looks like Canvas" {
+    server class 1 lovelaceada_501_7001_server.c
+    server class 2 anon_7Hq2k_7004_server.c
+    server class 3 anon_LATE_7Hq2m_7005_server.c
+    server class 50 lovelaceada_501_text.html
+    server class 50 benben_503_text.html
+    server class 50 benben_503_link.html
+    grade_class class --labs 1
+    prints "Canvas download: 4 students, 1 lab"
+    row_is lovelaceada "lovelaceada|1|1|"
+    row_is anon_7Hq2k "anon_7Hq2k|2|2|"
+    row_is anon_7Hq2m "anon_7Hq2m|3|3|lab01-blocking: late"
+    row_is benben "benben|||lab01-blocking: not handed in; there is link.html, text.html"
+    grep -q lovelaceada results/gradebooks/canvas.csv
+    ! grep -q anon results/gradebooks/canvas.csv || return 1 # Canvas does not tell who it is
+    for names in "team_1_2026001 team_1_2026002" "team_1_2026001 team_2_2026002" "a_1_2026001 b_1_2026002"; do
+        rm -r class results
+        for name in $names; do server "class/$name" 4; done
+        grade_class class --labs 1
+        prints "Plain directory: 2 students, 1 lab"
+    done
+    rm -r class results
+    mkdir class
+    (cd class && python3 -c 'import zipfile; zipfile.ZipFile("lab_1_20261001_kim.zip", "w").writestr("server.c", "// score 4")')
+    grade_class class --labs 1
+    row_is lab_1_20261001_kim "lab_1_20261001_kim|4|4|"
+    rm -r class results
+    server class 5 benben_503_7001_server.c
+    grade_class class --labs 1
+    row_is benben "benben|5|5|"
+}
+
+@test "Canvas: a user's number that is somebody else's id" {
+    server class 1 lovelaceada_501_7001_server.c
+    server class 2 benben_3001_7002_server.c
+    server class 3 nobody_3004_7003_server.c
+    printf 'id,name\n3001,Ada Lovelace\n501,Ben Ben\n3003,Cleo\n3004,Dan\n' >roster.csv
+    grade_class class --labs 1 --roster roster.csv
+    row_is "Ada Lovelace" "Ada Lovelace|3001|||1|1|"
+    row_is "Ben Ben" "Ben Ben|501|||2|2|"
+    row_is Dan "Dan|3004|||3|3|" # whose name in Canvas is another
+    printf 'id,name\n501,Kim\n502,Kim\n' >roster.csv
+    rm -r class results
+    server class 1 kim_501_7001_server.c
+    server class 2 kim_502_7002_server.c
+    grade_class class --labs 1 --roster roster.csv
+    row_is "Kim (502)" "Kim (502)|502|||2|2|"
 }
 
 @test "Moodle's grading worksheet as the roster tells two of the same name apart" {

@@ -98,6 +98,24 @@ finds_nothing() {
     [ -z "$(dead_links edition)" ] || { dead_links edition && false; }
 }
 
+@test "what an editor leaves, and C files of any name, do not get into it: in a git checkout and without git" {
+    mkdir -p copy/grading
+    cp -a "$GRADING"/{handout,grade,backend,trace,timeline,lib,lab.mk,harness,starters} copy/grading
+    mkdir -p copy/grading/bench && cp "$GRADING/bench/idle-clients.svg" copy/grading/bench
+    cp -a "$ROOT"/{lab0*,README.md,README.ko.md,LICENSE,.clang-format,.editorconfig,.gitignore,.vscode,.devcontainer} copy
+    git -C copy init -q && git -C copy add . && rm copy/lab01-blocking/pictures/timeline.svg
+    for name in .solution.c.swp '#solution.c#' .#solution.c my-solution.c solution.c.orig server.c~ server.c.bak; do
+        echo secret >"copy/lab01-blocking/$name"
+    done
+    copy/grading/handout from-git 1
+    rm -rf copy/.git
+    copy/grading/handout without-git 1
+    [ -f from-git/grading/timeline/trace.py ] && [ -L from-git/lab01-blocking/.vscode ]
+    diff -r from-git without-git
+    finds_nothing -rlx secret from-git without-git
+    rm -r copy
+}
+
 @test "some labs only" {
     "$GRADING/handout" some 2 lab03
     [ "$(echo some/lab*)" = "some/lab02-fork some/lab03-threads" ]

@@ -138,6 +138,90 @@ PY
     row_is "Conor O'Brien" "Conor O'Brien|3004|cobrien@example.edu|B|4|||lab02-fork: not handed in"
 }
 
+@test "another student of the same name, in another week: each keeps the own points and directory" {
+    server one 11 benben_501_7001_server.c
+    server one 5 smithjo_9_7009_server.c
+    server two 22 benben_502_7002_server.c
+    server two 6 smithjo_9_7010_server.c
+    grade_class one --labs 1
+    grade_class two --labs 2
+    jq -e 'map(select(.student == "benben") | [.labs[].score]) | sort == [[null, 22], [11, null]]' results/.class/class-results.json
+    [ "$(jq .score results/students/benben/lab01.json)" -eq 11 ]
+    [ "$(jq .score results/students/benben~/lab02.json)" -eq 22 ]
+    # And again, in any order.
+    grade_class one --labs 1
+    prints "2 servers, 2 already graded"
+    grade_class two --labs 2
+    prints "2 servers, 2 already graded"
+}
+
+@test "a new student whose directory would have the name of an absent student's" {
+    server one/ada 11
+    server one/ben 5
+    printf 'id,name\n1,Ada\n2,Ben\n' >roster.csv
+    grade_class one --labs 1 --roster roster.csv
+    server "two/ada_7_assignsubmission_file_" 22
+    grade_class two --labs 2
+    [ "$(jq .score results/students/ada/lab01.json)" -eq 11 ]
+    row_is Ada "Ada|1|||11|||lab02-fork: not handed in"
+    row_is ada "ada|||||22||lab01-blocking: not handed in"
+}
+
+@test "Moodle: two of one name, each hands in another week; the worksheet as the roster tells whose the points are" {
+    server "one/김민준_1001_assignsubmission_file_" 11
+    server "two/김민준_2002_assignsubmission_file_" 22
+    worksheet() {
+        printf '%s\n' 'Identifier,"Full name","Email address",Grade' "Participant $1,김민준,one@x.edu," "Participant $2,김민준,two@x.edu,"
+    }
+    worksheet 1001 1002 >one.csv
+    worksheet 2001 2002 >two.csv
+    grade_class one --labs 1 --roster one.csv
+    for again in 1 2; do
+        grade_class two --labs 2 --roster two.csv
+        row_is "김민준 (one@x.edu)" "김민준 (one@x.edu)||one@x.edu||11|||lab02-fork: not handed in"
+        row_is "김민준 (two@x.edu)" "김민준 (two@x.edu)||two@x.edu|||22||lab01-blocking: not handed in"
+    done
+}
+
+@test "absent for a week, on a roster of names: the points of before and after are one student's" {
+    printf 'name\nAda\nBen\n' >roster.csv
+    for lab in 1 3; do server "$lab/Ada_${lab}_assignsubmission_file_" $lab; done
+    for lab in 1 2 3; do server "$lab/Ben_${lab}_assignsubmission_file_" 9; done
+    for lab in 1 2 3; do
+        grade_class $lab --labs $lab --roster roster.csv
+    done
+    row_is Ada "Ada|1||3||lab02-fork: not handed in"
+}
+
+@test "without --labs: a student who has zipped all labs does not clear the others' earlier results" {
+    for student in ada ben cleo; do server one/$student/lab01-blocking 11; done
+    grade_class one
+    for student in ada ben; do server two/$student/lab02-fork 22; done
+    server two/ada/lab01-blocking 12
+    echo x >two/cleo.zip
+    grade_class two
+    row_is ada "ada|12|22|34|"
+    row_is ben "ben|11|22|33|lab01-blocking: not in this download: the earlier result is kept"
+    [[ "$(row cleo)" == "cleo|11|||not a zip file"* ]] || { cat results/grades.csv && false; }
+    # Whoever names the labs asks for those.
+    grade_class two --labs 1,2
+    row_is ben "ben||22||lab01-blocking: not handed in"
+}
+
+@test "an archive that could not be read: the sheets of later weeks still say so" {
+    for student in ada ben; do server one/$student 11; done
+    server two/ada 22
+    echo x >two/ben.zip
+    echo x >two/cleo.zip
+    server three/ada 33
+    server three/ben 33
+    grade_class one --labs 1
+    grade_class two --labs 2
+    grade_class three --labs 3
+    [[ "$(row ben)" == "ben|11||33||lab02-fork: not a zip file"* ]] || { cat results/grades.csv && false; }
+    [[ "$(row cleo)" == *"lab02-fork: not a zip file"*"lab03-threads: not handed in" ]]
+}
+
 @test "--regrade: only this student or this lab is graded again" {
     server class/ada/lab01-blocking 1
     server class/ada/lab02-fork 1
@@ -198,6 +282,7 @@ PY
     bad "ada,1,101,x" "'101' is not a number"
     bad "ada,1,-1,x" "'-1' is not a number"
     bad "ada,1,5," "there is no reason"
+    bad "ada,1,80,5,was ill" "it has more cells than there are columns"
     bad $'ada,1,5,x\nada,1,6,x' "" || [[ "$output" == *"line 4: there is a line"* ]]
     printf 'name,lab\nada,1\n' >results/overrides.csv
     grade_class class --labs 1
@@ -246,6 +331,9 @@ PY
     # 2026-11-23 09:30 is three days after the end of 2026-11-20, begun days counted.
     [[ "$(row "Zoë Late")" == *"|14|14|"*"late by 3 days, 10% deducted for each (graded: 20 points)"* ]] || { cat results/grades.csv && false; }
     [[ "$(row "Jürgen Groß")" == *"|45|45|" ]]
+    [[ "$output" != *"there is no --due"* ]]
+    grade_class class --labs 1 --late-per-day 10
+    prints "--late-per-day: there is no --due for lab01-blocking, so nothing is deducted"
     rm -r class results
     "$MAKE" canvas class lab01-blocking
     grade_class class --labs 1 --late-per-day 10
@@ -256,10 +344,12 @@ PY
     "$MAKE" moodle class lab01-blocking
     grade_class class --labs 1 --late-per-day 10
     prints "this download does not record when"
-    for wrong in '--late-per-day 101' '--late-per-day x' '--due 1=soon' '--due 9=2026-11-20' '--due 2026-11-20'; do
+    for wrong in '--late-per-day 101' '--late-per-day x' '--due 1=soon' '--due 9=2026-11-20' '--due 2026-11-20' \
+        '--due 1=20261128' '--due 1=2026-W48-6' '--due 1=2026-11-28T18' '--due 1=2026-11-28T18:00+09:00' \
+        '--due 1=2026-11-28T18:00Z' '--due 1=9999-12-31'; do
         # shellcheck disable=SC2086 # an option and its argument
         grade_class class --labs 1 $wrong
-        [ "$status" -eq 2 ]
+        [ "$status" -eq 2 ] || { echo "$wrong: $output" && false; }
     done
 }
 
@@ -346,6 +436,30 @@ assert ["김민준", "501", "3002", "user1", "CS101-A", "2", "41"] in rows, rows
 assert ["김민준", "502", "3003", "user2", "CS101-A", "55", ""] in rows, rows
 assert not any("Hopper" in row[0] for row in rows), rows  # an empty cell would clear her points
 PY
+}
+
+@test "Canvas: its exported gradebook with other columns, and rows that are no students" {
+    server class 1 lovelaceada_500_7001_server.c
+    server class 2 kim_501_7002_server.c
+    server class 3 kim_502_7003_server.c
+    printf '%s\n' 'Student,ID,SIS User ID,SIS Login ID,Section,Lab 1 (4711)' ',,,,,Manual Posting' \
+        '    Points Possible,,,,,100' '"Lovelace, Ada",500,3001,ada,A,' 'Kim,501,3002,kim1,A,' 'Kim,502,3003,kim2,A,' \
+        'Test Student,599,,x,A,' >with-ids.csv
+    printf '%s\n' 'Student,ID,SIS Login ID,Section,Lab 1 (4711)' ',,,,Manual Posting' '    Points Possible,,,,100' \
+        '"Lovelace, Ada",500,ada,A,' 'Kim,501,kim1,A,' 'Kim,502,kim2,A,' '"Student, Test",599,x,A,' >without-ids.csv
+    printf '%s\n' 'LastName,FirstName,ID,SIS User ID,SIS Login ID,Section,Lab 1 (4711)' ',,,,,,Manual Posting' \
+        '    Points Possible,,,,,,100' 'Lovelace,Ada,500,3001,ada,A,' 'Kim,,501,3002,kim1,A,' 'Kim,,502,3003,kim2,A,' \
+        'Student,Test,599,,x,A,' >two-names.csv
+    for roster in with-ids:3001,3002,3003 without-ids:ada,kim1,kim2 two-names:3001,3002,3003; do
+        rm -rf results
+        IFS=, read -r ada kim1 kim2 <<<"${roster#*:}"
+        grade_class class --labs 1 --roster "${roster%:*}.csv"
+        [ "$status" -eq 0 ] || { echo "$output" && false; }
+        row_is "Ada Lovelace" "Ada Lovelace|$ada||A|1|1|"
+        row_is "Kim ($kim1)" "Kim ($kim1)|$kim1||A|2|2|"
+        row_is "Kim ($kim2)" "Kim ($kim2)|$kim2||A|3|3|"
+        [ "$(grep -c '' results/grades.csv)" -eq 4 ]
+    done
 }
 
 @test "Moodle: the worksheet as the roster gives the maximum and the date of the last change" {

@@ -17,7 +17,7 @@ MAX_MEMBERS = 20000  # of one archive
 MAX_SERVERS = 500  # of one archive, since they are kept in memory
 MAX_NESTED = 20  # archives in one directory
 MAX_UNPACKED = 1 << 30  # bytes of a .tar.gz that are unpacked to find its members
-MAX_DEPTH = 5
+MAX_DEPTH = 20  # directories in each other; what is deeper is only listed
 MAX_SEEN = 1000
 
 TAR_NAMES = (".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tbz", ".tar")
@@ -126,6 +126,8 @@ def search_directory(root):
                     found.note("/".join(path) + "/")
                 if len(parts) < MAX_DEPTH:
                     search(path)
+                elif server_rank(entry.name) is None:
+                    found.note("/".join(path) + "/")
             elif server_rank(entry.name) is not None:
                 found.members.append(Member(path, lambda path=path: read_file(os.path.join(root, *path))))
             elif archive_extension(entry.name) and entry.is_file(follow_symlinks=False):
@@ -156,7 +158,7 @@ def parts_of(name):
     parts = tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
     if not parts or name.startswith("/") or ".." in parts:
         return None
-    if len(parts) > MAX_DEPTH + 1 or any(is_junk(part) for part in parts):
+    if any(is_junk(part) for part in parts):
         return None
     return parts
 
@@ -184,7 +186,7 @@ def search_zip(path):
         parts = parts_of(info.filename)
         if not parts or not regular or info.is_dir():
             continue
-        if server_rank(parts[-1]) is None:
+        if server_rank(parts[-1]) is None or len(parts) > MAX_DEPTH + 1:
             found.note("/".join(parts))
         else:  # of two members with one name, the last counts, as for a program that unpacks them
             by_parts[parts] = Member(parts, lambda info=info: read(info))
@@ -210,7 +212,7 @@ def search_tar_stream(tar):
             raise Problem(f"the archive unpacks to more than {MAX_UNPACKED} bytes")
         if not info.isreg() or not (parts := parts_of(info.name)):
             continue
-        if server_rank(parts[-1]) is None:
+        if server_rank(parts[-1]) is None or len(parts) > MAX_DEPTH + 1:
             found.note("/".join(parts))
             continue
         by_parts[parts] = member(parts, tar.extractfile(info).read(MAX_BYTES + 1))

@@ -4,7 +4,8 @@ The formats, each with where its names are made or read:
   moodle      FULL NAME_12345_assignsubmission_file_ or ..._file (a directory), or ..._file_server.c (a file):
               Moodle's mod/assign/feedback/file/importziplib.php, which splits these names at their underscores
   canvas      lastnamefirstname_LATE_12345_67890_server-1.c, the numbers being those of the user and the file:
-              Canvas's Assignment#generate_comments_from_files; instructors' scripts such as canvas-submission-unzip
+              Canvas's Assignment#generate_comments_from_files; instructors' scripts such as canvas-submission-unzip;
+              anon_7Hq2k_67890_server.c if graded anonymously; lastnamefirstname_12345_text.html
   blackboard  Lab 1_USERNAME_attempt_2026-11-28-10-00-00_server.c and ..._2026-11-28-10-00-00.txt:
               github.com/kwurst/bb-file-cleanup, and converters that also meet gradebook_COURSE_ before it
   gradescope  submission_12345/ and submission_metadata.yml, whose keys are Ruby symbols (:submitters:, :name:, :sid:):
@@ -29,7 +30,9 @@ METADATA = "submission_metadata.yml"
 # Lazy, so that nothing in a file's name, which the student chose, counts as the student's name or number.
 MOODLE = re.compile(r"(.+?)_(\d+)_assign(submission|feedback)_([a-z]+)(?:_(.*))?", re.S)
 CANVAS_LATE = re.compile(r"(.+?)_LATE_(\d+)_(\d+)(?:_(.+))?", re.S)
-CANVAS = re.compile(r"(.+?)_(LATE_)?(\d+)_(\d+)(?:_(.+))?", re.S)
+CANVAS = re.compile(r"(anon(?=_)|.+?)_(LATE_)?(\d+|(?<=anon_)[0-9A-Za-z]{5}|(?<=anon_LATE_)[0-9A-Za-z]{5})_(\d+)(?:_(.+))?", re.S)
+# What a student typed, or a link, instead of a file. There is no number of a file.
+CANVAS_ENTRY = re.compile(r"(anon(?=_)|.+?)_(LATE_)?(\d+|(?<=anon_)[0-9A-Za-z]{5}|(?<=anon_LATE_)[0-9A-Za-z]{5})_()((?:text|link)\.html)", re.S)
 BLACKBOARD = re.compile(r"(.+?)_(?:group)?attempt_(\d{4}(?:-\d\d){5})(?:_(.+)|(\.txt))?", re.S)
 LAB_IN_NAME = re.compile(r"\blab[ _-]*0*(\d{1,4})(?!\d)", re.I)
 
@@ -113,14 +116,35 @@ def read_moodle(names):
 # ---- Canvas ----------------------------------------------------------------------------------
 
 
+def match_canvas(name):
+    return CANVAS.fullmatch(name) or CANVAS_ENTRY.fullmatch(name)
+
+
+def is_canvas(root, matches):
+    """team_1_2026001 and lab_1_20261001_kim.zip look the same. In Canvas, a number has one name, and students have several;
+    if there is only one student, some file of the download is no archive."""
+    names = {}
+    for match in matches:
+        names.setdefault(match[3], set()).add(match[1] if match[1] != "anon" else match[3])
+    if len(set().union(*names.values())) > 1:
+        return all(len(several) == 1 for several in names.values())
+    return len(names) == 1 and any(os.path.isfile(os.path.join(root, match[0])) and without_extension(match[0]) == match[0]
+                                   for match in matches)
+
+
 def read_canvas(names):
-    matches = [(name, CANVAS.fullmatch(name)) for name in names]
+    matches = [(name, match_canvas(name)) for name in names]
     others = [name for name, match in matches if not match]
     students, had = {}, Counter()
-    for name, match in sorted((pair for pair in matches if pair[1]), key=lambda pair: int(pair[1][4])):
+    for name, match in sorted((pair for pair in matches if pair[1]), key=lambda pair: int(pair[1][4] or 0)):
         who, late, user, number, file = match.groups()
         key = f"canvas:{user}"
-        student = students.setdefault(key, Student(key, readable(who), number=user, platform="canvas"))
+        anonymous = who == "anon" and len(user) == 5
+        student = students.setdefault(key, Student(key, f"anon_{user}" if anonymous else readable(who),
+                                                   number=None if anonymous else user, platform="canvas"))
+        if not number:
+            student.attempt(1).files.append((name, file))
+            continue
         # A file that was handed in again has the suffix -1, and the greater number.
         original = re.sub(r"-\d{1,3}(?=(\.[^.]*)*$)", "", file or "", count=1)
         had[user, original] += 1
@@ -333,9 +357,10 @@ def recognize(root, names):
     if METADATA in names:
         return "gradescope"
     candidates = [name for name in names if not not_a_student(root, name)]
-    for name, pattern in (("moodle", MOODLE), ("blackboard", BLACKBOARD), ("canvas", CANVAS)):
-        if 2 * sum(bool(pattern.fullmatch(c)) for c in candidates) > len(candidates):
-            return name
+    for kind, match in (("moodle", MOODLE.fullmatch), ("blackboard", BLACKBOARD.fullmatch), ("canvas", match_canvas)):
+        matches = [match(c) for c in candidates if match(c)]
+        if 2 * len(matches) > len(candidates) and (kind != "canvas" or is_canvas(root, matches)):
+            return kind
     inside, others = clones(root, candidates)
     if inside and len(others) <= len(candidates) / 2:
         return "github"
