@@ -76,7 +76,7 @@ def record_scenario(lab, source, work):
 
 def draw(recording, options):
     lanes, left_out = lane_model.all_lanes(recording)
-    use_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    use_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in ("", "dumb")
     columns = options.columns or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 80)
     print(recording["title"])
     picture, signs = draw_terminal.draw(recording, lanes, max(60, columns), use_color)
