@@ -13,7 +13,10 @@ compile_once() {
     rm -f "${1:?}/$2"
     "${compile[@]}" timeout -k 1 "$compile_seconds" make -s -C "$1" -f "$grading/lab.mk" CC="2>&1 $compiler" SOURCE=server.c "$2" \
         >"$log" 2>"$1/make.log" </dev/null || status=$?
-    [ "$status" -ne 0 ] || [ -x "$1/$2" ] || status=1
+    if [ "$status" -eq 0 ] && [ ! -x "$1/$2" ]; then
+        status=1
+        [ ! -e "$1/$2" ] || echo "$1/$2 cannot be executed: is that file system mounted with noexec?" >>"$log"
+    fi
     truncate -s '<30000' "$log" # the list of errors may be endless
     [ "$status" -lt 124 ] || echo "The compiler did not finish within a minute." >>"$log"
     [ "$status" -eq 0 ] || [ -s "$log" ] || cp "$1/make.log" "$log"

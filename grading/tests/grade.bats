@@ -206,12 +206,21 @@ without() {
     run grade --reference --check usage lab01
     [[ "$output" != *"$escape"* ]]
     [[ "$output" != *$'\r'* ]]
+    export TERM=xterm
     run script -qec "'$GRADING/grade' --reference --check usage lab01" /dev/null
     [ "$status" -eq 0 ]
     has "0 of 1  usage"
     has "${escape}32m"
     NO_COLOR=1 run script -qec "'$GRADING/grade' --reference --check usage lab01" /dev/null
     [[ "$output" != *"${escape}32m"* ]]
+    # A line that is replaced must not be longer than the terminal is wide.
+    run script -qec "stty cols 21; '$GRADING/grade' --reference --check usage lab01" /dev/null
+    has $'lab01-blocking  0 of\r'
+    for TERM in dumb ''; do
+        run script -qec "'$GRADING/grade' --reference --check usage lab01" /dev/null
+        [ "$status" -eq 0 ]
+        [[ "$output" != *"$escape"* ]]
+    done
 }
 
 @test "a failure is reported with all its parts, on at most 80 columns except for commands" {

@@ -189,6 +189,28 @@ END
     done
 }
 
+@test "a build directory of a different user: a message, exit status 3" {
+    local user=()
+    # Root may write to what is read-only.
+    [ "$(id -u)" -ne 0 ] || user=(setpriv --inh-caps=-all --bounding-set=-all)
+    mkdir build
+    chmod 555 build
+    GRADE_BUILD=$PWD/build run "${user[@]}" "$GRADING/grade" --reference --check usage 1
+    [ "$status" -eq 3 ]
+    has "cannot write to $PWD/build (was it made by sudo?)"
+}
+
+@test "a build directory on a file system without executables: the fault says so" {
+    [ "$(id -u)" = 0 ] && unshare -m true || skip "not tested: only root can mount a file system"
+    mkdir build
+    cat >grade-without-executables <<END
+mount -t tmpfs -o noexec tmpfs build && GRADE_IS_BUILT=yes GRADE_BUILD=$PWD/build "$GRADING/grade" --reference 1
+END
+    run unshare -m bash grade-without-executables
+    [ "$status" -eq 3 ]
+    [[ $(tr -s ' \n' ' ' <<<"$output") == *"mounted with noexec?"* ]] || { echo "$output" && false; }
+}
+
 @test "a half-written build directory of the course may be used" {
     mkdir -p course/grading/{.build,harness,lib}
     cp "$GRADING/lib/build-harness" course/grading/lib
@@ -273,8 +295,14 @@ END
     has "make run PORT=9572"
 }
 
+@test "backends listen on an IPv4 socket: socat 1.8.0.0 otherwise tries IPv6 first, and fails" {
+    printf '#!/bin/sh\necho "$1"\n' | command_named socat
+    PATH=$PWD/bin:$PATH run "$GRADING/backend" user 9477
+    has "TCP4-LISTEN:9477,bind=127.0.0.1"
+}
+
 @test "backends on taken ports: a message and a status" {
-    socat TCP-LISTEN:9474,bind=127.0.0.1,reuseaddr,fork /dev/null 3>&- &
+    socat TCP4-LISTEN:9474,bind=127.0.0.1,reuseaddr,fork /dev/null 3>&- &
     pid=$!
     until (exec 3<>/dev/tcp/127.0.0.1/9474) 2>/dev/null; do kill -0 $pid; done
     cd "$ROOT/lab06-reactor"

@@ -323,6 +323,53 @@ END
     has "trace: the server does not compile"
 }
 
+@test "a locale without UTF-8, and a source with bytes of CP949" {
+    # 한글 in CP949, in a line with a warning
+    { cat "$ROOT/lab01-blocking/solution.c" && printf 'static int unused; /* \xc7\xd1\xb1\xdb */\n'; } >s.c
+    local c_locale=(env LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0)
+    run "${c_locale[@]}" "$GRADING/trace" --file s.c --output out 1
+    [ "$status" -eq 0 ]
+    has "waits for client A"
+    jq -e '.source[-1] | startswith("static int unused; /* ")' out/trace.json
+    grep -q "waits for client A" out/trace.html
+    echo '#error' >>s.c
+    run "${c_locale[@]}" "$GRADING/trace" --file s.c 1
+    [ "$status" -eq 1 ]
+    has "trace: the server does not compile"
+}
+
+@test "TMPDIR with a space or a colon, without executable bits, and a check" {
+    mkdir -p course/grading "t m:p"
+    tar -c -C "$ROOT" --exclude='run.*' grading/{.build,grade,harness,lab.mk,lib,starters,timeline,trace} lab01-blocking | tar -xC course
+    chmod a-x course/grading/{grade,trace}
+    export TMPDIR="$PWD/t m:p"
+    run env -u GRADE_BUILD bash course/grading/trace --reference 1
+    [ "$status" -eq 0 ]
+    has "waits for client A"
+    run env -u GRADE_BUILD bash course/grading/trace --reference --check echo_line --output out 1
+    [ "$status" -eq 0 ]
+    has "echo_line passed."
+    jq -e '.calls | length > 5' out/trace.json
+}
+
+@test "a recorder that cannot be loaded: an error instead of a picture without the server" {
+    # An empty library: as if the dynamic linker had ignored the recorder.
+    mkdir bin
+    cat >bin/gcc <<END
+#!/bin/bash
+[[ "\$*" == *record_calls.c* ]] || exec $(type -P gcc) "\$@"
+while [ "\$1" != -o ]; do shift; done
+exec $(type -P gcc) -shared -x c -o "\$2" /dev/null
+END
+    chmod +x bin/gcc
+    for check in "" "--check echo_line"; do
+        # shellcheck disable=SC2086 # words
+        PATH=$PWD/bin:$PATH run "$GRADING/trace" --reference $check 1
+        [ "$status" -eq 3 ]
+        has "trace: nothing was recorded"
+    done
+}
+
 @test "invalid arguments" {
     for arguments in "" 99 "1 2" "--check" "--file nothing.c 1" "--all --reference 1" "--columns x 1" "--unknown 1"; do
         # shellcheck disable=SC2086

@@ -26,11 +26,12 @@ class NothingToDraw(Exception):
 
 def record_check(lab, source, check, work, library):
     environment = os.environ | {"GRADE_JOBS": "1", "GRADE_TIMELINE": str(work), "GRADE_TIMELINE_LIBRARY": str(library)}
-    graded = subprocess.run([GRADING / "grade", "--file", source, "--json", work / "results.json", "--check", check, lab],
-                            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    graded = subprocess.run(["bash", GRADING / "grade", "--file", source, "--json", work / "results.json", "--check", check, lab],
+                            env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+                            errors="replace")
     if graded.returncode != 0:
         raise NothingToDraw(graded.stderr.strip() or graded.stdout.strip())
-    results = json.loads((work / "results.json").read_text())[0]
+    results = json.loads((work / "results.json").read_text(encoding="utf-8"))[0]
     if results["verdict"] == "does-not-compile":
         raise NothingToDraw(results["compiler"] + "the server does not compile")
     result = next(c for c in results["checks"] if c["name"] == check)
@@ -53,7 +54,7 @@ def read_events(work, check):
     """The last server of the last process that ran this check."""
     found = []
     for path in work.glob("events.*"):
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
         events = [json.loads(line) for line in lines if line.endswith("}")]  # it may have been killed while writing
         if events and events[0].get("check") == check and any("server" in e for e in events):
             found.append(events)
@@ -62,6 +63,8 @@ def read_events(work, check):
     events = max(found, key=lambda events: events[0]["time"])
     first = max(i for i, e in enumerate(events) if "server" in e)
     calls = pathlib.Path(events[first]["server"])
+    if not calls.exists() and events[first]["recorded"]:
+        raise NothingToDraw("nothing was recorded: the recorder could not be loaded into the server")
     if not calls.exists():
         raise NothingToDraw(f"{check}'s last server runs under a tool such as valgrind, where its calls are not recorded")
     run = CheckRun()

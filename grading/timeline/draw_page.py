@@ -9,7 +9,7 @@ WIDTHS = (1180, 2360, 4720, 9440)
 
 
 def draw(recording, lanes, title, description, notes):
-    template = (pathlib.Path(__file__).parent / "page.html").read_text()
+    template = (pathlib.Path(__file__).parent / "page.html").read_text(encoding="utf-8")
     pictures = [{"svg": draw_svg.draw(recording, lanes, title, description, width),
                  "scale": (width - draw_svg.NAME_WIDTH - draw_svg.RIGHT) / recording["duration"]} for width in WIDTHS]
     kept = ("task", "function", "begin", "end", "on", "result", "error", "lines", "times")

@@ -92,7 +92,7 @@ def resolve_lines(program, source, addresses):
     if not addresses:
         return result
     lines = subprocess.run(["addr2line", "-a", "-f", "-i", "-e", program] + [hex(a) for a in addresses],
-                           capture_output=True, text=True).stdout.splitlines()
+                           capture_output=True, encoding="utf-8", errors="replace").stdout.splitlines()
     current, function = None, None
     for line in lines:
         if re.fullmatch(r"0x[0-9a-f]+", line):
@@ -232,7 +232,7 @@ def assemble(lab, scenario, path, program, source, title):
         "tasks": [{"name": t["name"], "pid": t["pid"], "tid": t["tid"], "begin": seconds(t["begin"]),
                    "end": seconds(t["end"])} for t in tasks.values()],
         "calls": merge_repeated(described, duration),
-        "source": pathlib.Path(source).read_text(errors="replace").splitlines()}
+        "source": pathlib.Path(source).read_text(encoding="utf-8", errors="replace").splitlines()}
 
 
 def round_times(events):

@@ -276,7 +276,7 @@ def task_states(session):
     states, used = set(), 0
     for file in pathlib.Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
         try:
-            fields = file.read_text(errors="replace").rpartition(")")[2].split()
+            fields = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:
             continue  # it has ended
         if int(fields[3]) == session:

@@ -22,6 +22,8 @@ import scenario as scenarios
 HERE = pathlib.Path(__file__).resolve().parent
 GRADING = HERE.parent
 ROOT = GRADING.parent
+# In any locale. A source may have bytes of any encoding, and the compiler prints its lines.
+AS_TEXT = {"encoding": "utf-8", "errors": "replace"}
 
 
 class DoesNotCompile(Exception):
@@ -32,12 +34,17 @@ class MachineFailed(Exception):
     pass
 
 
+def work_directory():
+    """LD_PRELOAD is a list, in which spaces and colons separate the names."""
+    return tempfile.TemporaryDirectory(dir="/tmp" if re.search(r"[\s:]", tempfile.gettempdir()) else None)
+
+
 def build_recorder(work):
     """Built anew each time: it takes a second, and there is nothing to keep."""
     library = work / "record_calls.so"
     built = subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-fno-omit-frame-pointer", "-shared", "-fPIC",
                             "-ftls-model=initial-exec", "-o", library, HERE / "record_calls.c", HERE / "record_functions.c"],
-                           capture_output=True, text=True)
+                           capture_output=True, **AS_TEXT)
     if built.returncode != 0:
         raise MachineFailed(f"the recorder does not compile:\n{built.stderr}")
     return library
@@ -47,7 +54,7 @@ def build_server(source, work):
     """Without optimisation and with frame pointers: so that each call has its line, and its callers' lines."""
     shutil.copy(source, work / "server.c")
     built = subprocess.run(["make", "-s", "-C", work, "-f", GRADING / "lab.mk", "SOURCE=server.c",
-                            f"CC={os.environ.get('GRADE_CC') or 'gcc'}", "server-trace"], capture_output=True, text=True)
+                            f"CC={os.environ.get('GRADE_CC') or 'gcc'}", "server-trace"], capture_output=True, **AS_TEXT)
     if built.returncode != 0:
         raise DoesNotCompile("".join(line for line in built.stderr.splitlines(True) if not line.startswith("make: ")))
     return work / "server-trace"
@@ -61,13 +68,15 @@ def record_scenario(lab, source, work):
                f"TIMELINE_FILE={work / 'calls'}", str(server)]
     run = scenarios.Scenario(command, str(work), environment, lab >= "lab06")
     run.run()
+    if run.port and not recordings.read_calls(work / "calls")[1]:
+        raise MachineFailed("nothing was recorded: the recorder could not be loaded into the server")
     return recordings.assemble(lab, run, work / "calls", server, work / "server.c",
                                f"{lab}: who waits for whom")
 
 
 def draw(recording, options):
     lanes, left_out = lane_model.all_lanes(recording)
-    use_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    use_color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in ("", "dumb")
     columns = options.columns or (shutil.get_terminal_size().columns if sys.stdout.isatty() else 80)
     print(recording["title"])
     picture, signs = draw_terminal.draw(recording, lanes, max(60, columns), use_color)
@@ -107,10 +116,10 @@ def write_files(recording, lanes, directory):
         notes.append(f"{recording['calls_left_out']:,} calls are not among the steps here.")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "trace.json").write_text(json.dumps(recording, ensure_ascii=False) + "\n")
-        (directory / "trace.svg").write_text(draw_svg.draw(recording, lanes, title, text))
-        (directory / "trace.html").write_text(draw_page.draw(recording, lanes, title, text, notes))
-        (directory / "trace.perfetto.json").write_text(draw_perfetto.draw(recording, lanes))
+        (directory / "trace.json").write_text(json.dumps(recording, ensure_ascii=False) + "\n", **AS_TEXT)
+        (directory / "trace.svg").write_text(draw_svg.draw(recording, lanes, title, text), **AS_TEXT)
+        (directory / "trace.html").write_text(draw_page.draw(recording, lanes, title, text, notes), **AS_TEXT)
+        (directory / "trace.perfetto.json").write_text(draw_perfetto.draw(recording, lanes), **AS_TEXT)
     except OSError as error:
         raise MachineFailed(f"cannot write to {directory}: {error.strerror}") from error
     print(f"To step through it: {os.path.relpath(directory / 'trace.html')}")
@@ -124,14 +133,14 @@ def description(recording, lanes):
 def write(path, text):
     try:
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, **AS_TEXT)
     except OSError as error:
         raise MachineFailed(f"cannot write {path}: {error.strerror}") from error
 
 
 def what_is_new(lab):
     """": a process per client", from README.md's table."""
-    found = re.search(rf"^\| \[[^]]*\]\({lab}/[^)]*\) \| ([^|]*) \|", (ROOT / "README.md").read_text(), re.M)
+    found = re.search(rf"^\| \[[^]]*\]\({lab}/[^)]*\) \| ([^|]*) \|", (ROOT / "README.md").read_text(**AS_TEXT), re.M)
     return f": {found[1].strip()}" if found else ""
 
 
@@ -139,7 +148,7 @@ def draw_all(labs_and_sources, directory):
     """The pictures in the READMEs: each lab's own, and the poster."""
     strips = []
     for lab, source in labs_and_sources:
-        with tempfile.TemporaryDirectory() as name:
+        with work_directory() as name:
             recording = record_scenario(lab, source, pathlib.Path(name))
         lanes, _ = lane_model.all_lanes(recording)
         strips.append((f"{lab}{what_is_new(lab)}", draw_svg.summary(lanes) + ".", recording, lanes))
@@ -153,6 +162,7 @@ def draw_all(labs_and_sources, directory):
 
 
 def main():
+    sys.stdout.reconfigure(errors="replace")  # in a locale that does not have the signs of the picture
     parser = argparse.ArgumentParser()
     parser.add_argument("--check")
     parser.add_argument("--output")
@@ -166,7 +176,7 @@ def main():
             draw_all(pairs, pathlib.Path(options.all))
             return 0
         (lab, source), = pairs
-        with tempfile.TemporaryDirectory() as name:
+        with work_directory() as name:
             work = pathlib.Path(name)
             if options.check:
                 recording = check_run.record_check(lab, source, options.check, work, build_recorder(work))

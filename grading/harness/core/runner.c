@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -226,7 +227,14 @@ static bool may_be_repeated(int number)
     return outcomes[number].report.was_too_slow && outcomes[number].repeats < MAX_REPEATS;
 }
 
-/* A line on the terminal, replaced each time; a failure stays as soon as it is known. */
+static int terminal_width(void)
+{
+    struct winsize w;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+}
+
+/* A line on the terminal, replaced each time, and so never longer than the terminal is wide; a
+ * failure stays as soon as it is known. */
 static void print_progress(const char *lab)
 {
     int selected = 0, done = 0;
@@ -240,10 +248,13 @@ static void print_progress(const char *lab)
         fprintf(stderr, "\r\033[K%s  %s %s\n", lab, check_at(i)->name,
                 status_of(i) == FAILED ? "failed" : "could not be run");
     }
-    fprintf(stderr, "\r\033[K%s  %d of %d", lab, done, selected);
-    for (int i = 0; i < count_checks(); i++)
+    char line[1024];
+    size_t length = (size_t)snprintf(line, sizeof line, "%s  %d of %d", lab, done, selected);
+    for (int i = 0; i < count_checks() && length < sizeof line; i++)
         if (outcomes[i].state == RUNNING)
-            fprintf(stderr, "  %s", check_at(i)->name);
+            length +=
+                (size_t)snprintf(line + length, sizeof line - length, "  %s", check_at(i)->name);
+    fprintf(stderr, "\r\033[K%.*s", terminal_width() - 1, line); /* all ASCII */
 }
 
 static void forget(int number)

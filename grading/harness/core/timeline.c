@@ -41,13 +41,13 @@ void end_timeline(void)
         write_event(json_pack("{ss}", "what", "ends"));
 }
 
-const char *next_timeline_file(void)
+const char *next_timeline_file(bool recorded)
 {
     static char path[4096];
     if (events == NULL)
         return NULL;
     snprintf(path, sizeof path, "%s/calls.%d.%d", directory, getpid(), ++servers);
-    write_event(json_pack("{ss}", "server", path));
+    write_event(json_pack("{ss sb}", "server", path, "recorded", recorded));
     return path;
 }
 

@@ -13,8 +13,8 @@ void begin_timeline(const char *check);
 void end_timeline(void);
 
 /* A server is about to be started. Returns the file in which its calls are to be recorded, and the
- * library that records them; or NULL. The texts stay valid. */
-const char *next_timeline_file(void);
+ * library that records them; or NULL. The texts stay valid. Under a tool they are not recorded. */
+const char *next_timeline_file(bool recorded);
 const char *timeline_library(void);
 
 /* Whether the calls of servers are recorded, and whether this mapped file is such a recording. */

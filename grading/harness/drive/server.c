@@ -162,7 +162,7 @@ struct server *start_server_with(struct server_options options)
     if (without_valgrind)
         options.tool = PLAIN;
     restart_peer_names();
-    options.timeline_file = next_timeline_file();
+    options.timeline_file = next_timeline_file(options.tool == PLAIN);
     note_server_started();
     report_start(&options);
     /* A server that is linked statically has neither. */
