@@ -323,8 +323,8 @@ static void expect_search_after_timeouts(struct peer *client)
 static void expect_timeouts_of_silence(struct server *s, struct peer *const *clients)
 {
     set_timeout_hints();
-    double began = now();
     hang_at_each(s, clients, HOLDS);
+    double began = held_since(USER);
     set_backend(QUERY, DOES_NOT_ACCEPT);
     send_text(clients[FOURTH], "search nobody there\n");
     wait_connecting(s, QUERY, clients[FOURTH]);

@@ -112,6 +112,15 @@ static bool requests(const struct call *c, const char *words)
            c->line[size] == '\n';
 }
 
+double held_since(enum backend b)
+{
+    double since = now();
+    for (const struct call *c = calls_of(b); c != NULL; c = c->link)
+        if (c->complete && !c->done && c->began < since)
+            since = c->began;
+    return since;
+}
+
 void release(enum backend b, const char *words)
 {
     const char *request = quoted(words, strlen(words), 0);

@@ -17,6 +17,9 @@ void wait_for_calls_made(struct server *s, enum backend b, int n, double since);
  * until it has given up, which a busy machine may let us see too late. */
 void wait_connecting(struct server *s, enum backend b, struct peer *client);
 
+/* When the server began the first of the calls that are held there; now if none is. */
+double held_since(enum backend b);
+
 /* Answers the held call with this request; or all that are held, and returns how many. */
 void release(enum backend b, const char *words);
 int release_all(enum backend b);

@@ -125,9 +125,11 @@ void receive_bytes(struct peer *p, const void *data, size_t size)
     w.server_must_act = true;
     receiving = p;
     for (;;) {
-        size_t n = buffered(&p->inbox) < size ? buffered(&p->inbox) : size;
+        size_t n = buffered(&p->inbox) < size ? buffered(&p->inbox) : size, before = same;
         while (same < n && received_so_far(p)[same] == wanted[same])
             same++;
+        if (same > before)
+            note_progress(&w);
         if (same == size)
             break;
         if (same < n)

@@ -39,6 +39,12 @@ static size_t read_by_server(struct peer *p, size_t before)
         fail_check((PEER)->server, EXPECTED, __VA_ARGS__);                                         \
     } while (0)
 
+/* There and back. A server that sends without end moves no more than it was sent. */
+static size_t bytes_moved(const struct peer *p)
+{
+    return p->sent + (p->received < p->sent ? p->received : p->sent);
+}
+
 void send_bytes(struct peer *p, const void *data, size_t size)
 {
     if (size <= QUOTED_SIZE)
@@ -52,8 +58,11 @@ void send_bytes(struct peer *p, const void *data, size_t size)
     send_some(p);
     update_peer(p);
     struct wait w = begin_wait(p->server);
-    while (buffered(&p->outbox) > 0) {
+    for (size_t last = 0; buffered(&p->outbox) > 0;) {
         char expected[120];
+        if (bytes_moved(p) > last)
+            note_progress(&w);
+        last = bytes_moved(p);
         snprintf(expected, sizeof expected, "the server reads all that %s sends: %zu bytes",
                  p->name, size);
         if (p->broken)

@@ -16,7 +16,7 @@
 static const double HELD_ASLEEP_SECONDS = 0.4, MAX_SECONDS = 20, VALGRIND_FACTOR = 5;
 /* It is not worth while to find out earlier whether anything can wake the server. */
 static const double BRIEFLY_ASLEEP_SECONDS = 0.2;
-/* A server that has used so much CPU time without doing what was asked is spinning. */
+/* A server that has used so much CPU time without doing any of what was asked is spinning. */
 static const double MAX_CPU_SECONDS = 3;
 enum { SPINNING_NANOSECONDS = 500 * 1000 * 1000 };
 /* The same for a server that spun in an earlier wait, and has not been seen asleep since. */
@@ -56,7 +56,13 @@ struct wait begin_wait(struct server *s)
                          .inspected = start,
                          .cpu = UINT64_MAX,
                          .cpu_at_start = UINT64_MAX,
+                         .cpu_at_progress = UINT64_MAX,
                          .delay_at_start = UINT64_MAX};
+}
+
+void note_progress(struct wait *w)
+{
+    w->cpu_at_progress = UINT64_MAX;
 }
 
 /* The reason to give up is kept in one buffer: the check fails with it at once. */
@@ -96,10 +102,12 @@ static void inspect(struct wait *w, double time, double factor, bool served, boo
     uint64_t cpu = read_cpu_time(pid);
     if (w->cpu_at_start == UINT64_MAX)
         w->cpu_at_start = cpu;
+    if (w->cpu_at_progress == UINT64_MAX)
+        w->cpu_at_progress = cpu;
     if (w->delay_at_start == UINT64_MAX)
         w->delay_at_start = read_run_delay(pid);
     double most = known_to_spin == w->server ? MAX_CPU_SECONDS_IF_KNOWN : MAX_CPU_SECONDS;
-    double used = seconds_since(w->cpu_at_start, cpu);
+    double used = seconds_since(w->cpu_at_progress, cpu);
     bool nc_runs = nc_is_running(), asleep = !nc_runs && all_tasks_asleep(pid);
     if (nc_runs || (!asleep && any_task_runs(pid)))
         w->awake += since;
@@ -182,7 +190,8 @@ bool is_spinning(const struct wait *w)
 {
     uint64_t most =
         known_to_spin == w->server ? SPINNING_NANOSECONDS_IF_KNOWN : SPINNING_NANOSECONDS;
-    if (w->cpu_at_start == UINT64_MAX || read_cpu_time(w->server->pid) <= w->cpu_at_start + most)
+    if (w->cpu_at_progress == UINT64_MAX ||
+        read_cpu_time(w->server->pid) <= w->cpu_at_progress + most)
         return false;
     if (!under_valgrind(w->server))
         known_to_spin = w->server;

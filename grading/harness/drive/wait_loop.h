@@ -4,7 +4,8 @@
  *  - the server has ended, or
  *  - every thread of the server has been blocked, without using CPU time, for two seconds, or for
  *    less if it is certain that nothing will wake it (never_wakes.h), or
- *  - the server has used three seconds of CPU time, or one if it is known to spin, or
+ *  - the server has used three seconds of CPU time, or one if it is known to spin, while not a byte
+ *    of what is waited for arrived, or
  *  - twenty seconds have passed (each is five times longer under valgrind), or
  *  - it has been asleep for thirty seconds of this check, in naps, or refuses to be inspected.
  */
@@ -16,7 +17,7 @@
 struct wait {
     struct server *server;
     double since, quiet_since, inspected;
-    uint64_t cpu, cpu_at_start, delay_at_start;
+    uint64_t cpu, cpu_at_start, cpu_at_progress, delay_at_start;
     double not_watched;    /* for so many seconds this process did not get a CPU */
     double awake;          /* of the others, so many in which the server had one, or wanted one */
     double asleep_seconds; /* after so long asleep, the server is waiting for what never happens */
@@ -28,8 +29,11 @@ struct wait {
 struct wait begin_wait(struct server *s);
 /* Serves everything for some milliseconds. False when it is time to give up. */
 bool continue_wait(struct wait *w);
-/* The server has used half a second of CPU time since the beginning: it will not sleep. From then
- * on it is known to spin: in later waits much less is enough, until it is seen asleep. */
+/* A part of what is waited for has arrived: CPU time spent until now is no spinning. */
+void note_progress(struct wait *w);
+/* The server has used half a second of CPU time since the beginning or since then: it will not
+ * sleep. From then on it is known to spin: in later waits much less is enough, until it is seen
+ * asleep. */
 bool is_spinning(const struct wait *w);
 void note_asleep(const struct server *s);
 /* For how many seconds the server was asleep in the waits of this check, and nothing came. */
