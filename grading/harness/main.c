@@ -9,7 +9,6 @@
 #include "core/supervisor.h"
 #include "drive/interception.h"
 #include "drive/server_exec.h"
-#include "drive/valgrind.h"
 #include "explain/evidence.h"
 
 #include <getopt.h>
@@ -114,7 +113,6 @@ int main(int argc, char **argv)
     visible_files[6] = sanitized_program;
     if (sandbox_arguments != NULL)
         use_sandbox(sandbox_arguments, visible_files);
-    excuse_unknown_calls();
     raise_descriptor_limit();
     return run_supervised(grade);
 }

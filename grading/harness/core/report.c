@@ -11,7 +11,7 @@ struct report *report;
 void (*evidence_hook)(struct server *s);
 void (*passed_hook)(void);
 
-enum { MAX_EXCUSES = 3 };
+enum { MAX_EXCUSES = 2 };
 static void (*excuses[MAX_EXCUSES])(void);
 static int excuse_count;
 
@@ -122,16 +122,6 @@ void fail_check(struct server *s, const char *expected, const char *received, ..
     report->status = FAILED;
     ck_abort_msg("failed");
     abort(); /* not reached: ck_abort_msg ends the process */
-}
-
-void pass_check(void)
-{
-    if (passed_hook != NULL)
-        passed_hook();
-    report->status = PASSED;
-    report->failure = OTHER_FAILURE;
-    ck_abort_msg("passed");
-    abort();
 }
 
 void grader_error(const char *what, ...)

@@ -48,14 +48,11 @@ __attribute__((noreturn, format(printf, 3, 4))) void
 fail_check(struct server *s, const char *expected, const char *received, ...);
 /* Called by fail_check: adds evidence about this server. */
 extern void (*evidence_hook)(struct server *s);
-/* fail_check will call this function, which calls machine_too_slow or pass_check if it was not the
- * server that failed. Three at most. */
+/* fail_check will call this function, which calls machine_too_slow if it was not the server
+ * that failed. Two at most. */
 void add_excuse(void (*excuse)(void));
 /* Called when the body of a check has returned: it may fail the check after all. */
 extern void (*passed_hook)(void);
-
-/* The check has passed, and ends here. */
-__attribute__((noreturn)) void pass_check(void);
 
 /* The machine or the harness failed: the check has no score. */
 __attribute__((noreturn, format(printf, 1, 2))) void grader_error(const char *what, ...);

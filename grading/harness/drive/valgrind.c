@@ -4,13 +4,11 @@
 #include "core/hints.h"
 #include "core/report.h"
 #include "drive/server.h"
-#include "drive/wait_loop.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 /* A number as valgrind prints it, "1,234". */
 static long number(const char *text)
@@ -149,9 +147,10 @@ static const char *log_of(struct server *s, struct ending *e)
     return log;
 }
 
-/* Fails if memcheck has found an error, lost memory or an open descriptor. */
-static void judge_memory(struct server *s, const char *log)
+void expect_clean_memory(struct server *s)
 {
+    struct ending e;
+    const char *log = log_of(s, &e);
     long lost = sum(log, "definitely lost: ") + sum(log, "indirectly lost: ");
     if (lost > 0) {
         show_block(log, "are definitely lost in");
@@ -174,12 +173,6 @@ static void judge_memory(struct server *s, const char *log)
         fail_check(s, "every descriptor closed when the server ends", "one left open: %.*s",
                    (int)strcspn(descriptor + 1, "\n"), descriptor + 1);
     }
-}
-
-void expect_clean_memory(struct server *s)
-{
-    struct ending e;
-    judge_memory(s, log_of(s, &e));
     if (e.by_signal || e.code != 0)
         fail_check(s, "exit status 0", "%s", describe_ending(s));
 }
@@ -202,9 +195,10 @@ static bool is_forgiven(const char *text)
     return dubious != NULL && dubious < line_after(text);
 }
 
-static void judge_races(struct server *s, const char *log)
+void expect_no_data_race(struct server *s)
 {
-    const char *first = NULL;
+    struct ending e;
+    const char *log = log_of(s, &e), *first = NULL;
     int reports = 0, forgiven = 0;
     for (const char *line = log; *line != '\0'; line = line_after(line)) {
         const char *text = text_of(line);
@@ -225,76 +219,4 @@ static void judge_races(struct server *s, const char *log)
         show_block(first, "This conflicts with");
     fail_check(s, "no error under helgrind: shared data is accessed under a lock", "%ld %s", errors,
                errors == 1 ? "error" : "errors");
-}
-
-void expect_no_data_race(struct server *s)
-{
-    struct ending e;
-    judge_races(s, log_of(s, &e));
-}
-
-/* ---- system calls that valgrind does not know ------------------------------------------------ */
-
-/* The C library makes these itself, and does without them. */
-static bool is_dispensable(int call)
-{
-    return call == SYS_rseq || call == SYS_clone3 || call == SYS_faccessat2 || call == SYS_statx;
-}
-
-/* The number of the first that matters, or -1. Such a call fails with ENOSYS. The server has no way
- * to add a line with this prefix, "--PID--". */
-static int unknown_call(const char *log)
-{
-    for (const char *line = log; *line != '\0'; line = line_after(line)) {
-        size_t digits = strncmp(line, "--", 2) == 0 ? strspn(line + 2, "0123456789") : 0;
-        const char *text = line + 2 + digits, *call = strstr(text, " syscall: ");
-        if (digits == 0 || strncmp(text, "-- WARNING: unhandled ", 22) != 0 || call == NULL ||
-            call > line_after(line))
-            continue;
-        int n = atoi(call + strlen(" syscall: "));
-        if (!is_dispensable(n))
-            return n;
-    }
-    return -1;
-}
-
-static bool nothing_is_excused;
-
-void excuse_nothing(void)
-{
-    nothing_is_excused = true;
-}
-
-/* Whatever else failed may follow from that call: the server is judged by what valgrind reported
- * on all that it did until it ended. */
-static void excuse_unknown_call(void)
-{
-    struct server *s = latest_server();
-    int call = s != NULL && !nothing_is_excused ? unknown_call(valgrind_log_of(s)) : -1;
-    if (call == -1)
-        return;
-    excuse_nothing(); /* what valgrind reported is a failure */
-    struct wait w = begin_wait(s);
-    if (!has_ended(s))
-        kill(s->pid, SIGTERM);
-    if (s->frozen)
-        thaw(s);
-    while (!has_ended(s) && continue_wait(&w))
-        ;
-    const char *log = valgrind_log_of(s);
-    if (!has_ended(s) || !has_summary(log, s->pid_in_log))
-        return;
-    if (strstr(log, "== Helgrind, ") != NULL)
-        judge_races(s, log);
-    else
-        judge_memory(s, log);
-    evidence("valgrind does not know system call %d, which failed under it: what came of that does "
-             "not count, and valgrind reported no error",
-             call);
-    pass_check();
-}
-
-void excuse_unknown_calls(void)
-{
-    add_excuse(excuse_unknown_call);
 }
