@@ -122,14 +122,13 @@ def match_canvas(name):
 
 def is_canvas(root, matches):
     """team_1_2026001 and lab_1_20261001_kim.zip look the same. In Canvas, a number has one name, and students have several;
-    if there is only one student, some file of the download is no archive."""
+    if all have the same, some file of the download is no archive."""
     names = {}
     for match in matches:
         names.setdefault(match[3], set()).add(match[1] if match[1] != "anon" else match[3])
     if len(set().union(*names.values())) > 1:
         return all(len(several) == 1 for several in names.values())
-    return len(names) == 1 and any(os.path.isfile(os.path.join(root, match[0])) and without_extension(match[0]) == match[0]
-                                   for match in matches)
+    return any(os.path.isfile(os.path.join(root, match[0])) and without_extension(match[0]) == match[0] for match in matches)
 
 
 def read_canvas(names):
