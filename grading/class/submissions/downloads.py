@@ -30,9 +30,10 @@ METADATA = "submission_metadata.yml"
 # Lazy, so that nothing in a file's name, which the student chose, counts as the student's name or number.
 MOODLE = re.compile(r"(.+?)_(\d+)_assign(submission|feedback)_([a-z]+)(?:_(.*))?", re.S)
 CANVAS_LATE = re.compile(r"(.+?)_LATE_(\d+)_(\d+)(?:_(.+))?", re.S)
-CANVAS = re.compile(r"(anon(?=_)|.+?)_(LATE_)?(\d+|(?<=anon_)[0-9A-Za-z]{5}|(?<=anon_LATE_)[0-9A-Za-z]{5})_(\d+)(?:_(.+))?", re.S)
+CANVAS_STUDENT = r"(anon(?=_)|.+?)_(LATE_)?(\d+|(?<=anon_)[0-9A-Za-z]{5}|(?<=anon_LATE_)[0-9A-Za-z]{5})"
+CANVAS = re.compile(CANVAS_STUDENT + r"_(\d+)(?:_(.+))?", re.S)
 # What a student typed, or a link, instead of a file. There is no number of a file.
-CANVAS_ENTRY = re.compile(r"(anon(?=_)|.+?)_(LATE_)?(\d+|(?<=anon_)[0-9A-Za-z]{5}|(?<=anon_LATE_)[0-9A-Za-z]{5})_()((?:text|link)\.html)", re.S)
+CANVAS_ENTRY = re.compile(CANVAS_STUDENT + r"_()((?:text|link)\.html)", re.S)
 BLACKBOARD = re.compile(r"(.+?)_(?:group)?attempt_(\d{4}(?:-\d\d){5})(?:_(.+)|(\.txt))?", re.S)
 LAB_IN_NAME = re.compile(r"\blab[ _-]*0*(\d{1,4})(?!\d)", re.I)
 

@@ -57,9 +57,8 @@ static bool may_write_with_streams(const char *program)
         return false;
     for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++)
         found = imports(file, size, names[i]);
-    bool has_stdout = imports(file, size, "stdout");
-    for (size_t i = 0; i < sizeof copying / sizeof *copying && has_stdout && !found; i++)
-        found = imports(file, size, copying[i]);
+    for (size_t i = 0; i < sizeof copying / sizeof *copying && !found; i++)
+        found = imports(file, size, copying[i]) && imports(file, size, "stdout");
     munmap(file, size);
     return found;
 }
