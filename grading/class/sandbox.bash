@@ -24,17 +24,32 @@ read_only_system+=(--ro-bind-try /etc/alternatives /etc/alternatives)
 # sandbox any more. So a submission's sandbox has a copy, and only the sandboxes in it mount that. The others need none.
 library_cache=(--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache)
 
-# Untrusted code must not run as root: drops to the user nobody. Empty for other users.
-as_nobody=()
+# Untrusted code must not run as root: it drops to the user nobody. Empty for other users.
+as_untrusted=()
+# run_as ID - as_untrusted is this user and group from now on; what they see in the sandbox stays the same
+run_as() {
+    as_untrusted=(setpriv --reuid "$1" --regid "$1" --clear-groups --inh-caps=-all --bounding-set=-all)
+}
+as_in_every_sandbox=()
 if [ "$EUID" = 0 ]; then
-    as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all)
+    run_as 65534
+    as_in_every_sandbox=(--uid 65534 --gid 65534)
 fi
+# run_as_user_of_job N - Some of the kernel's limits count what one user has in all sandboxes together: descriptors in the
+# queues of sockets, unix(7); epoll's watches, epoll(7); the buffers of pipes, pipe(7). So each of the jobs that run at
+# the same time has a user of its own, with an id that nobody has: it is beyond those of containers and directory
+# services. Where there are fewer ids, as in some containers, it stays nobody.
+run_as_user_of_job() {
+    [ "$EUID" = 0 ] || return 0
+    run_as "$((2100000000 + $1))"
+    "${as_untrusted[@]}" true 2>/dev/null || run_as 65534
+}
 
 # An old bubblewrap (Ubuntu 22.04: 0.6.1) has neither of these options. The sandbox holds without them: then
 # only the memory watcher limits temporary files, and untrusted code may create user namespaces in it.
 # To try it takes a while, so those that this script starts are told: GRADE_BWRAP, the options that it has.
 bwrap_supports() {
-    "${as_nobody[@]}" bwrap --unshare-user "$@" --ro-bind / / true >/dev/null 2>&1 </dev/null
+    "${as_untrusted[@]}" bwrap --unshare-user "$@" --ro-bind / / true >/dev/null 2>&1 </dev/null
 }
 try_bwrap() {
     if bwrap_supports --disable-userns --size 65536 --tmpfs /tmp; then
@@ -65,7 +80,7 @@ inner_sandbox=(--unshare-user "${disable_userns[@]}" --unshare-pid --unshare-ipc
 # sandbox_problem - prints why the sandbox does not work here and what to do; prints nothing if it works
 sandbox_problem() {
     local messages
-    messages=$("${as_nobody[@]}" bwrap --unshare-all --die-with-parent "${read_only_system[@]}" \
+    messages=$("${as_untrusted[@]}" bwrap --unshare-all --die-with-parent "${read_only_system[@]}" \
         --proc /proc --dev /dev --tmpfs /tmp bwrap "${inner_sandbox[@]}" "${read_only_system[@]}" true 2>&1 </dev/null) && return
     echo "This machine does not let bubblewrap create a sandbox: ${messages:-it gave no reason}."
     if [ "$(cat /proc/sys/kernel/apparmor_restrict_unprivileged_userns 2>/dev/null)" = 1 ]; then

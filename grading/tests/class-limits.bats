@@ -90,6 +90,12 @@ takes_too_much() {
     done
 }
 
+@test "descriptors that one server keeps in the queue of a socket do not keep others from passing theirs" {
+    [ "$EUID" = 0 ] || skip "not tested, since only root can give each submission a user of its own"
+    result descriptors-in-flight "$unaffected"
+    result descriptors-are-passed "$unaffected"
+}
+
 @test "PR_SET_DUMPABLE: failed, and why" {
     result not-dumpable '.verdict == "graded" and any(.checks[]; .status == "failed"
         and (.received | contains("does not let itself be inspected (PR_SET_DUMPABLE")))'

@@ -432,7 +432,7 @@ instructions() {
         # shellcheck disable=SC2016 # expanded by that script
         printf '#!/bin/bash\nfor ((; $# > 1;)); do [ "$1" != --json ] || printf %%s %q >"$2"; shift; done\n' "$content" >"$host/grader/grading/grade"
         chmod -R 755 "$host"
-        "$GRADING/class/grade-submission" "$host" lab01-blocking server.c out.json key no 1024
+        "$GRADING/class/grade-submission" "$host" lab01-blocking server.c out.json key no 1024 1
         jq -e '.verdict == "error" and .score == null and (.fault | startswith("no result")) and .key == "key"' out.json
         [ -s out.json ]
     done
@@ -448,7 +448,7 @@ instructions() {
     chmod 600 secret
     # shellcheck disable=SC2016 # expanded by that script
     printf '#!/bin/bash\nfor ((; $# > 1;)); do [ "$1" != --json ] || json=$2; shift; done
-[ "$(id -u)" -eq 65534 ] || exit 9
+[ "$(id -u)" -ne 0 ] || exit 9
 for directory in "$(dirname "$json")"{,/..}; do
     for name in results.json result messages server.c.result; do rm -f "$directory/$name"; ln -s %q "$directory/$name"; done
 done
@@ -461,10 +461,50 @@ esac\n' "$PWD/secret" "$PWD/kind" "$PWD/secret" >"$host/grader/grading/grade"
     for kind in text link pipe endless; do
         echo $kind >kind
         chmod 755 "$host" "$host/grader/grading/grade"
-        timeout 60 "$GRADING/class/grade-submission" "$host" lab01-blocking server.c out.json key no 1024
+        timeout 60 "$GRADING/class/grade-submission" "$host" lab01-blocking server.c out.json key no 1024 1
         jq -e '.verdict == "error" and (.fault | startswith("no result")) and (contains({fault: "root\u0027s"}) | not)' out.json
         [ "$(cat secret)" = "root's" ]
         [ "$(stat -c '%U %a' secret)" = "root 600" ]
         rm out.json
     done
+}
+
+@test "without a sandbox, as root: a server cannot write where one that is graded beside it may write" {
+    for_everybody
+    host=$PWD/host
+    mkdir -p "$host/grader/grading/class" "$host/build"
+    cp "$GRADING/class/sandbox.bash" "$host/grader/grading/class/"
+    setpriv --reuid=2100000002 --clear-groups true 2>/dev/null || skip "this machine has too few user ids"
+    mkfifo has-started may-end
+    chmod 666 has-started may-end
+    # The first one's grading lasts until the second has tried it, and prints what is then in its files.
+    cat >"$host/grader/grading/grade" <<END
+#!/bin/bash
+cd '$PWD'
+[ "\$(id -u)" -ne 0 ] || exit 9
+case \$(cat "\$2") in
+first)
+    echo mine >"\$4"
+    echo "\$4" >has-started
+    read -r _ <may-end
+    cat "\$4" "\$(dirname "\$4")"/build/*
+    ;;
+second)
+    read -r other <has-started
+    { echo forged >"\$other" || rm "\$other" || echo forged >"\$(dirname "\$other")/build/new"; } 2>/dev/null
+    echo >may-end
+    ;;
+esac
+END
+    echo mine >"$host/build/file"
+    chmod -R 755 "$host"
+    for student in first second; do
+        echo $student >$student.c
+        "$GRADING/class/grade-submission" "$host" lab01-blocking $student.c $student.json key no 1024 \
+            "$([ $student = first ] && echo 1 || echo 2)" &
+        jobs+=($!)
+    done
+    wait "${jobs[@]}"
+    jq -r .fault first.json
+    jq -e '.fault | endswith("mine\nmine\n")' first.json
 }
