@@ -11,9 +11,23 @@
  * VmRSS, but all of the machine's is counted in Shmem, see /proc/meminfo. Only if that has grown is
  * it of interest whose it is: to look at each descriptor takes time, and for a moment keeps open
  * what the server closes.
+ *
+ * What was sent to a socket or written to a pipe, and not yet received, is in the kernel's memory.
+ * Of sockets, the kernel tells how much each holds, sock_diag(7). The harness's count as well,
+ * since a submission has one network: when references are graded, all sockets hold less than 20 MB.
+ * Pipes are counted, but only if the machine has many more open files than at first: if a user's
+ * pipes have more than 64 MB together, each new one has two pages, pipe(7).
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/netlink_diag.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -23,6 +37,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -33,13 +48,14 @@
 enum {
     INTERVAL_MS = 20,
     MAX_PIDS = 8192,
-    MAX_FILES = 16384,             /* memfds that are told apart */
+    MAX_FILES = 1 << 15,           /* memfds, or pipes, that are told apart: half as many */
     MAX_FILE_KILOBYTES = 64 << 10, /* core/sandbox.c limits the size of a file */
 };
 
 struct process {
-    int pid, tid; /* tid: a thread that has not ended */
-    bool first;   /* of its sandbox */
+    int pid, tid;              /* tid: a thread that has not ended */
+    bool first;                /* of its sandbox */
+    unsigned long descriptors; /* the size of their table */
 };
 
 static struct process processes[MAX_PIDS];
@@ -112,7 +128,7 @@ static int thread_with_memory(int pid, char *status, size_t size)
     return found;
 }
 
-/* Returns the sum of what they have resident, in kilobytes. */
+/* Returns what they have resident, in swap and in page tables, in kilobytes. */
 static unsigned long read_processes(void)
 {
     static char status[4096];
@@ -128,8 +144,10 @@ static unsigned long read_processes(void)
             continue;
         p->pid = pid;
         p->tid = thread_with_memory(pid, status, sizeof status);
+        p->descriptors = field(status, "\nFDSize:");
         /* Not the pages of programs and libraries: the machine has them once. */
-        resident += field(status, "\nRssAnon:") + field(status, "\nRssShmem:");
+        resident += field(status, "\nRssAnon:") + field(status, "\nRssShmem:") +
+                    field(status, "\nVmSwap:") + field(status, "\nVmPTE:");
         process_count++;
     }
     if (proc != NULL)
@@ -137,16 +155,34 @@ static unsigned long read_processes(void)
     return resident;
 }
 
-/* By how much the machine's memory of this kind has grown: what others have freed meanwhile does
- * not count, but then there is not more of it than before. */
+/* By how much one of the machine's numbers has grown: what others have freed meanwhile does not
+ * count, but then there is not more of it than before. */
+static unsigned long growth(unsigned long now, unsigned long *least)
+{
+    if (now < *least)
+        *least = now;
+    return now - *least;
+}
+
 static unsigned long growth_of_shmem(void)
 {
     static char text[4096];
     static unsigned long least = -1ul;
-    unsigned long now = read_file("/proc/meminfo", text, sizeof text) ? field(text, "\nShmem:") : 0;
-    if (now < least)
-        least = now;
-    return now - least;
+    return growth(read_file("/proc/meminfo", text, sizeof text) ? field(text, "\nShmem:") : 0,
+                  &least);
+}
+
+static unsigned long growth_of_open_files(void)
+{
+    char text[100];
+    static unsigned long least = -1ul;
+    return growth(
+        read_file("/proc/sys/fs/file-nr", text, sizeof text) ? strtoul(text, NULL, 10) : 0, &least);
+}
+
+static unsigned long kilobytes(unsigned long pages)
+{
+    return pages * (unsigned long)(sysconf(_SC_PAGESIZE) / 1024);
 }
 
 /* ---- exact numbers, which take time to read ---------------------------------------------- */
@@ -156,22 +192,36 @@ static unsigned long proportional(void)
 {
     static char text[4096];
     unsigned long sum = 0;
-    for (int i = 0; i < process_count; i++)
+    for (int i = 0; i < process_count; i++) {
         if (read_of(processes[i].tid, "smaps_rollup", text, sizeof text)) /* it has not ended */
-            sum += field(text, "\nPss:");
+            sum += field(text, "\nPss:") + field(text, "\nSwapPss:");
+        if (read_of(processes[i].tid, "status", text, sizeof text))
+            sum += field(text, "\nVmPTE:");
+    }
     return sum;
 }
 
+/* A set of files. Once it is half full, each is taken for a new one. */
 static ino_t files[MAX_FILES];
 static int file_count;
 
+static void forget_files(void)
+{
+    if (file_count > 0)
+        memset(files, 0, sizeof files);
+    file_count = 0;
+}
+
 static bool is_new(ino_t file)
 {
-    for (int i = 0; i < file_count; i++)
+    size_t i = file * 0x9E3779B97F4A7C15 % MAX_FILES;
+    for (; files[i] != 0; i = (i + 1) % MAX_FILES)
         if (files[i] == file)
             return false;
-    if (file_count < MAX_FILES)
-        files[file_count++] = file;
+    if (file_count < MAX_FILES / 2) {
+        files[i] = file;
+        file_count++;
+    }
     return true;
 }
 
@@ -227,7 +277,7 @@ static unsigned long temporary_files(int pid)
 static unsigned long shared_segments(int pid)
 {
     int ends[2];
-    unsigned long kilobytes = 0;
+    unsigned long segments = 0;
     if (pipe2(ends, O_CLOEXEC) == -1)
         return 0;
     pid_t child = fork();
@@ -236,23 +286,25 @@ static unsigned long shared_segments(int pid)
         int sandbox = (int)syscall(SYS_pidfd_open, pid, 0);
         if (setns(sandbox, CLONE_NEWUSER | CLONE_NEWIPC) == 0 &&
             shmctl(0, SHM_INFO, (struct shmid_ds *)&info) != -1)
-            kilobytes = info.shm_rss * (unsigned long)(sysconf(_SC_PAGESIZE) / 1024);
-        _exit(write(ends[1], &kilobytes, sizeof kilobytes) == sizeof kilobytes ? 0 : 1);
+            segments = kilobytes(info.shm_rss);
+        _exit(write(ends[1], &segments, sizeof segments) == sizeof segments ? 0 : 1);
     }
     close(ends[1]);
-    if (child == -1 || read(ends[0], &kilobytes, sizeof kilobytes) != sizeof kilobytes)
-        kilobytes = 0;
+    if (child == -1 || read(ends[0], &segments, sizeof segments) != sizeof segments)
+        segments = 0;
     close(ends[0]);
     if (child != -1)
         waitpid(child, NULL, 0);
-    return kilobytes;
+    return segments;
 }
 
 /* What no process maps; what some process maps as well may be included. */
 static unsigned long unmapped(unsigned long everything)
 {
     unsigned long sum = 0;
-    file_count = 0;
+    if (everything == 0)
+        return 0;
+    forget_files();
     for (int i = 0; i < process_count; i++) {
         sum += open_files(processes[i].tid, everything);
         if (processes[i].first)
@@ -261,23 +313,159 @@ static unsigned long unmapped(unsigned long everything)
     return sum < everything ? sum : everything;
 }
 
+/* An estimate, from a few descriptors of each process: to look at all of them would take the server
+ * less time than us. A pipe that a child has inherited, at the same number, counts once. */
+static unsigned long held_by_pipes(void)
+{
+    enum { SAMPLES = 16, PAGES = 2, ENDS = 2 };
+    unsigned long sum = 0;
+    forget_files();
+    for (int i = 0; i < process_count; i++) {
+        unsigned long size = processes[i].descriptors, found = 0;
+        for (unsigned long sample = 0; sample < SAMPLES; sample++) {
+            char path[64];
+            struct stat file;
+            snprintf(path, sizeof path, "/proc/%d/fd/%lu", processes[i].tid,
+                     size * sample / SAMPLES);
+            /* EACCES: the process does not let itself be inspected. */
+            if (stat(path, &file) == -1 ? errno == EACCES
+                                        : S_ISFIFO(file.st_mode) && is_new(file.st_ino))
+                found++;
+        }
+        sum += kilobytes(size * found * PAGES / (SAMPLES * ENDS));
+    }
+    return sum;
+}
+
+/* ---- sockets ----------------------------------------------------------------------------- */
+
+/* What the socket's message says that it holds, in bytes. */
+static unsigned long held_by(const struct nlmsghdr *message, size_t header, unsigned short which)
+{
+    const struct rtattr *attribute =
+        (const struct rtattr *)((const char *)NLMSG_DATA(message) + NLMSG_ALIGN(header));
+    long left = (long)message->nlmsg_len - (long)NLMSG_SPACE(header);
+    for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
+        unsigned memory[SK_MEMINFO_VARS] = {0};
+        if (attribute->rta_type != which)
+            continue;
+        size_t size = RTA_PAYLOAD(attribute);
+        memcpy(memory, RTA_DATA(attribute), size < sizeof memory ? size : sizeof memory);
+        unsigned sent = memory[SK_MEMINFO_WMEM_ALLOC]; /* TCP has its queue in the other one */
+        if (sent < memory[SK_MEMINFO_WMEM_QUEUED])
+            sent = memory[SK_MEMINFO_WMEM_QUEUED];
+        return 0ul + memory[SK_MEMINFO_RMEM_ALLOC] + memory[SK_MEMINFO_BACKLOG] + sent;
+    }
+    return 0;
+}
+
+/* Sends the request, and returns what all sockets in the answer hold, in kilobytes: 0 if the kernel
+ * does not tell. In a socket's message, `which` follows the header. */
+static unsigned long held_by_all(const void *request, size_t size, size_t header,
+                                 unsigned short which)
+{
+    static _Alignas(struct nlmsghdr) char answer[32 << 10];
+    struct {
+        struct nlmsghdr header;
+        char request[sizeof(struct inet_diag_req_v2)]; /* the largest */
+    } question = {.header = {.nlmsg_len = (unsigned)NLMSG_LENGTH(size),
+                             .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                             .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
+    unsigned long bytes = 0;
+    memcpy(question.request, request, size);
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    bool more = fd != -1 && send(fd, &question, question.header.nlmsg_len, 0) != -1;
+    while (more) {
+        ssize_t n = recv(fd, answer, sizeof answer, 0);
+        const struct nlmsghdr *message = (const struct nlmsghdr *)answer;
+        for (more = n > 0; more && NLMSG_OK(message, n); message = NLMSG_NEXT(message, n))
+            if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR)
+                more = false;
+            else
+                bytes += held_by(message, header, which);
+    }
+    if (fd != -1)
+        close(fd);
+    return bytes / 1024;
+}
+
+static unsigned long held_by_local_sockets(void)
+{
+    const struct unix_diag_req local = {
+        .sdiag_family = AF_UNIX, .udiag_states = -1u, .udiag_show = UDIAG_SHOW_MEMINFO};
+    const struct netlink_diag_req netlink = {.sdiag_family = AF_NETLINK,
+                                             .sdiag_protocol = NDIAG_PROTO_ALL,
+                                             .ndiag_show = NDIAG_SHOW_MEMINFO};
+    return held_by_all(&local, sizeof local, sizeof(struct unix_diag_msg), UNIX_DIAG_MEMINFO) +
+           held_by_all(&netlink, sizeof netlink, sizeof(struct netlink_diag_msg),
+                       NETLINK_DIAG_MEMINFO);
+}
+
+static unsigned long held_by_internet_sockets(unsigned char protocol)
+{
+    struct inet_diag_req_v2 request = {.sdiag_family = AF_INET,
+                                       .sdiag_protocol = protocol,
+                                       .idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1),
+                                       .idiag_states = -1u};
+    unsigned long sum =
+        held_by_all(&request, sizeof request, sizeof(struct inet_diag_msg), INET_DIAG_SKMEMINFO);
+    request.sdiag_family = AF_INET6;
+    return sum +
+           held_by_all(&request, sizeof request, sizeof(struct inet_diag_msg), INET_DIAG_SKMEMINFO);
+}
+
+/* Has the whole machine more than this many kilobytes in sockets of this protocol? */
+static bool has_more_than(unsigned long limit, const char *protocol)
+{
+    static char text[1024];
+    const char *line =
+        read_file("/proc/net/sockstat", text, sizeof text) ? strstr(text, protocol) : NULL;
+    return line != NULL && kilobytes(field(line, " mem ")) > limit;
+}
+
+/* To find a submission's internet sockets, the kernel looks through a table of all of the
+ * machine's, which takes milliseconds: so only if they can be more than a part of the limit. */
+static unsigned long held_by_sockets(unsigned long limit)
+{
+    enum { PART = 4 };
+    return held_by_local_sockets() +
+           (has_more_than(limit / PART, "TCP:") ? held_by_internet_sockets(IPPROTO_TCP) : 0) +
+           (has_more_than(limit / PART, "UDP:") ? held_by_internet_sockets(IPPROTO_UDP) : 0);
+}
+
 /* ---- the limit --------------------------------------------------------------------------- */
+
+/* What their pipes hold at most, in kilobytes: two pages for two descriptors. */
+static unsigned long possibly_in_pipes(void)
+{
+    unsigned long descriptors = 0, files = growth_of_open_files();
+    for (int i = 0; i < process_count; i++)
+        descriptors += processes[i].descriptors;
+    return kilobytes(descriptors < files ? descriptors : files);
+}
 
 static bool is_exceeded(unsigned long limit)
 {
-    static int quiet;
+    static int looks, quiet;
+    static unsigned long sockets;
     enum { INTERVALS_BETWEEN = 10 };
-    unsigned long resident = read_processes(), shmem = growth_of_shmem();
-    if (process_count == 0 || resident + shmem <= limit)
+    unsigned long resident = read_processes(), shmem = growth_of_shmem(),
+                  pipes = possibly_in_pipes();
+    if (process_count == 0)
         return false;
-    unsigned long mapped = resident <= limit ? resident : proportional();
-    if (mapped > limit)
+    if (looks++ % INTERVALS_BETWEEN == 0 || resident + shmem + pipes + sockets > limit)
+        sockets = held_by_sockets(limit);
+    if (resident + shmem + pipes + sockets <= limit)
+        return false;
+    unsigned long certain = (resident + sockets <= limit ? resident : proportional()) + sockets;
+    if (certain > limit)
         return true;
-    /* It may be a different submission's, for long: so not each time. */
-    if (mapped + shmem <= limit || quiet-- > 0)
+    /* The others may be a different submission's, for long: so not each time. */
+    if (certain + shmem + pipes <= limit || quiet-- > 0)
         return false;
     quiet = INTERVALS_BETWEEN;
-    return mapped + unmapped(shmem) > limit;
+    certain += held_by_pipes();
+    return certain > limit || (certain + shmem > limit && certain + unmapped(shmem) > limit);
 }
 
 static void kill_all(const char *note, unsigned long limit)
@@ -308,6 +496,7 @@ int main(int argc, char **argv)
     unsigned long limit = strtoul(argv[1], NULL, 10) * 1024;
     find_memfd_device();
     growth_of_shmem(); /* from now on */
+    growth_of_open_files();
     pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -74,6 +74,10 @@ takes_too_much() {
 @test "memory that no process maps is counted: memfds" { takes_too_much unmapped-memfds; }
 @test "memory that no process maps is counted: memfds in the queues of sockets" { takes_too_much memfds-in-flight; }
 @test "memory that no process maps is counted: segments of System V" { takes_too_much detached-segments; }
+@test "memory that no process maps is counted: bytes in sockets of the machine" { takes_too_much bytes-in-sockets; }
+@test "memory that no process maps is counted: bytes in TCP connections" { takes_too_much bytes-in-connections; }
+@test "memory that no process maps is counted: messages in sockets of netlink" { takes_too_much bytes-in-netlink; }
+@test "memory that no process maps is counted: bytes in pipes" { takes_too_much bytes-in-pipes; }
 @test "memory of a process whose main thread has ended is counted" { takes_too_much main-thread-ends; }
 @test "oom_score_adj cannot be changed" { result resets-its-oom-score "$unaffected"; }
 
