@@ -41,9 +41,12 @@ server-debug: FORCE
 server-trace: FORCE
 	@$(CC) $(filter-out -O% -D_FORTIFY_SOURCE%,$(CFLAGS)) -O0 -fno-omit-frame-pointer -o server-trace "$(SOURCE)"
 
+# The lock is that of grading/grade, which may be running in a different terminal.
+build_faults = $(if $(FAULTS),mkdir -p $(GRADING).build && \
+    MAKEFLAGS= flock $(GRADING).build bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&)
+
 run: server
-	@$(if $(FAULTS),mkdir -p $(GRADING).build && \
-	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
+	@$(build_faults) \
 	$(if $(FAULTS),LD_PRELOAD=$(GRADING).build/faults.so FAULTS='$(FAULTS)') \
 	$(TOOL) ./server $(PORT) $(BACKENDS) || { status=$$?; \
 	if (exec 3<>/dev/tcp/127.0.0.1/$(PORT)) 2>/dev/null; then \
@@ -55,8 +58,7 @@ run: server
 # each child of lab 2 for itself. SHELL: gdb starts the server with it.
 debug: server-debug
 	@. $(GRADING)lib/install-packages.bash; need "gdb:gdb with Python"; \
-	$(if $(FAULTS),mkdir -p $(GRADING).build && \
-	    MAKEFLAGS= bash $(GRADING)lib/build-harness $(GRADING).build faults.so &&) \
+	$(build_faults) \
 	SHELL=/bin/sh gdb -q -x $(GRADING)lib/debug.py -ex 'set inferior-tty /dev/null' \
 	    -ex 'set args $(PORT) $(BACKENDS) >&9 2>&9 9>&-' \
 	    $(if $(FAULTS),-ex 'set exec-wrapper env FAULTS=$(FAULTS) LD_PRELOAD=$(GRADING).build/faults.so') \
