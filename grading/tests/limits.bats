@@ -200,3 +200,15 @@ as_ordinary_user() {
     [ -e held-up ]
     jq -e '.[0].checks | all(.status != "failed")' grade.json
 }
+
+@test "one of the machine's CPUs, as in some containers: as many checks run at a time as on a machine with one" {
+    cat >count.c <<'END'
+#include "core/run_check.h"
+#include <stdio.h>
+int main(void) { printf("%d\n", max_concurrent()); }
+END
+    mapfile -t libraries < <(pkg-config --cflags --libs check jansson libdw | xargs -n 1)
+    gcc -D_GNU_SOURCE -I"$GRADING/harness" -o count count.c "${GRADE_BUILD:-$GRADING/.build}/libharness.a" "${libraries[@]}"
+    usable=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')
+    [ "$(env -u GRADE_JOBS taskset -c "$usable" ./count)" -eq 4 ]
+}

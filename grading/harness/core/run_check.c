@@ -6,6 +6,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,11 +73,19 @@ static void become_subreaper(void)
     subreaper = getpid();
 }
 
+/* Those that this process may use: a container may have a few of a large machine's. */
+static int usable_cpus(void)
+{
+    cpu_set_t cpus;
+    return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus)
+                                                         : (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* The checks mostly wait. */
 int max_concurrent(void)
 {
     const char *jobs = getenv("GRADE_JOBS");
-    int n = jobs != NULL ? atoi(jobs) : (int)sysconf(_SC_NPROCESSORS_ONLN) + 3;
+    int n = jobs != NULL ? atoi(jobs) : usable_cpus() + 3;
     return n > 0 ? n : 1;
 }
 
