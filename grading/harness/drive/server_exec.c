@@ -172,6 +172,9 @@ _Noreturn void exec_server(const struct server_options *options, pid_t parent, i
         fail(error);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_DFL);
+#ifdef NICE_OF_SERVERS /* for tests/grade-unevenly */
+    setpriority(PRIO_PROCESS, 0, NICE_OF_SERVERS);
+#endif
     /* Where every large mapping is of huge pages, a touched byte would count as 2 MiB of memory. */
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     set_up_environment(options, options->tool == PLAIN && closed_before_main != -1);
