@@ -460,12 +460,16 @@ static bool is_exceeded(unsigned long limit)
     unsigned long certain = (resident + sockets <= limit ? resident : proportional()) + sockets;
     if (certain > limit)
         return true;
-    /* The others may be a different submission's, for long: so not each time. */
-    if (certain + shmem + pipes <= limit || quiet-- > 0)
+    if (certain + shmem + pipes <= limit)
+        return false;
+    certain += held_by_pipes();
+    if (certain > limit)
+        return true;
+    /* It may be a different submission's, for long: so not each time. */
+    if (certain + shmem <= limit || quiet-- > 0)
         return false;
     quiet = INTERVALS_BETWEEN;
-    certain += held_by_pipes();
-    return certain > limit || (certain + shmem > limit && certain + unmapped(shmem) > limit);
+    return certain + unmapped(shmem) > limit;
 }
 
 static void kill_all(const char *note, unsigned long limit)

