@@ -12,11 +12,11 @@
  * it of interest whose it is: to look at each descriptor takes time, and for a moment keeps open
  * what the server closes.
  *
- * What was sent to a socket or written to a pipe, and not yet received, is in the kernel's memory.
- * Of sockets, the kernel tells how much each holds, sock_diag(7). The harness's count as well,
- * since a submission has one network: when references are graded, all sockets hold less than 20 MB.
- * Pipes are counted, but only if the machine has many more open files than at first: if a user's
- * pipes have more than 64 MB together, each new one has two pages, pipe(7).
+ * Unread data in sockets and pipes is in the kernel's memory. The kernel reports how much each
+ * socket holds, sock_diag(7). Those of the harness are included, since a submission has one
+ * network: when references are graded, all sockets together hold less than 20 MB. Pipes are
+ * counted, but only if the machine has many more open files than at the start: once a user's pipes
+ * have 64 MB together, each new one has two pages, pipe(7).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -360,7 +360,7 @@ static unsigned long held_by(const struct nlmsghdr *message, size_t header, unsi
 }
 
 /* Sends the request, and returns what all sockets in the answer hold, in kilobytes: 0 if the kernel
- * does not tell. In a socket's message, `which` follows the header. */
+ * does not report it. In a socket's message, `which` follows the header. */
 static unsigned long held_by_all(const void *request, size_t size, size_t header,
                                  unsigned short which)
 {
@@ -414,13 +414,11 @@ static unsigned long held_by_internet_sockets(unsigned char protocol)
            held_by_all(&request, sizeof request, sizeof(struct inet_diag_msg), INET_DIAG_SKMEMINFO);
 }
 
-/* Has the whole machine more than this many kilobytes in sockets of this protocol? */
-static bool has_more_than(unsigned long limit, const char *protocol)
+/* What all sockets of this protocol on the machine hold, in kilobytes. */
+static unsigned long held_on_machine(const char *sockstat, const char *protocol)
 {
-    static char text[1024];
-    const char *line =
-        read_file("/proc/net/sockstat", text, sizeof text) ? strstr(text, protocol) : NULL;
-    return line != NULL && kilobytes(field(line, " mem ")) > limit;
+    const char *line = strstr(sockstat, protocol);
+    return line != NULL ? kilobytes(field(line, " mem ")) : 0;
 }
 
 /* To find a submission's internet sockets, the kernel looks through a table of all of the
@@ -428,9 +426,15 @@ static bool has_more_than(unsigned long limit, const char *protocol)
 static unsigned long held_by_sockets(unsigned long limit)
 {
     enum { PART = 4 };
-    return held_by_local_sockets() +
-           (has_more_than(limit / PART, "TCP:") ? held_by_internet_sockets(IPPROTO_TCP) : 0) +
-           (has_more_than(limit / PART, "UDP:") ? held_by_internet_sockets(IPPROTO_UDP) : 0);
+    static char sockstat[1024];
+    unsigned long sum = held_by_local_sockets();
+    if (!read_file("/proc/net/sockstat", sockstat, sizeof sockstat))
+        return sum;
+    if (held_on_machine(sockstat, "TCP:") > limit / PART)
+        sum += held_by_internet_sockets(IPPROTO_TCP);
+    if (held_on_machine(sockstat, "UDP:") > limit / PART)
+        sum += held_by_internet_sockets(IPPROTO_UDP);
+    return sum;
 }
 
 /* ---- the limit --------------------------------------------------------------------------- */

@@ -26,8 +26,9 @@ library_cache=(--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache)
 
 # Untrusted code must not run as root: it drops to the user nobody. Empty for other users.
 as_untrusted=()
-# run_as ID - as_untrusted is this user and group from now on; what they see in the sandbox stays the same
+# run_as ID - as_untrusted is this user and group from now on. In a sandbox, it is always nobody.
 run_as() {
+    untrusted_id=$1
     as_untrusted=(setpriv --reuid "$1" --regid "$1" --clear-groups --inh-caps=-all --bounding-set=-all)
 }
 as_in_every_sandbox=()
@@ -37,8 +38,8 @@ if [ "$EUID" = 0 ]; then
 fi
 # run_as_user_of_job N - Some of the kernel's limits count what one user has in all sandboxes together: descriptors in the
 # queues of sockets, unix(7); epoll's watches, epoll(7); the buffers of pipes, pipe(7). So each of the jobs that run at
-# the same time has a user of its own, with an id that nobody has: it is beyond those of containers and directory
-# services. Where there are fewer ids, as in some containers, it stays nobody.
+# the same time has a user of its own, with an unused id: above those of containers and directory services. Where there
+# are fewer ids, as in some containers, it stays nobody.
 run_as_user_of_job() {
     [ "$EUID" = 0 ] || return 0
     run_as "$((2100000000 + $1))"
