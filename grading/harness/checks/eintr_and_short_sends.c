@@ -96,8 +96,10 @@ DEFINE_SHARED_CHECK(
         set_hint("send() took only part of the data, or none (EAGAIN). Keep the rest in the "
                  "client's buffer, and wait for room (EPOLLOUT) until all of it is sent.",
                  "make run FAULTS=small_buffers    # and in a second terminal:\n"
-                 "seq 28600 | timeout 6 nc -I 32768 127.0.0.1 9000 | (sleep 1; cat) |\n"
-                 "    cmp - <(seq 28600) && echo the same");
+                 "(for n in {15..30}000; do        # bash; 16 times \"the same\"\n"
+                 "    (seq $n >&3; sleep 1; timeout 6 head -c $(seq $n | wc -c) <&3) \\\n"
+                 "        3<>/dev/tcp/127.0.0.1/9000 | cmp - <(seq $n) && echo the same &\n"
+                 "done; wait)");
         set_hint_if(DISCONNECTED, OWN_HINT);
         set_hint_if(MISSING_BYTES, OWN_HINT);
         set_hint_if(NOT_SENT, "The server has received more from this client, and has not called "
