@@ -253,10 +253,10 @@ void excuse_late_answer(const struct call *c)
         machine_too_slow("the %s backend did not answer for %.1f seconds, "
                          "and a correct server gives up after one",
                          c->backend, pending);
-    bool at_once = !is_held(c) && c->mode != TRICKLES && c->mode != SLOW;
-    /* A server that has ended has no CPU time any more, and did not end because it was slow. */
-    if (at_once && !c->answered && pending > MAX_HELD_SECONDS && !has_ended(latest_server()) &&
-        seconds_lost(c) > MAX_HELD_SECONDS / 2)
+    /* A held answer is released, or the check fails, long before a correct server gives up. A
+     * server that has ended has no CPU time any more, and did not end because it was slow. */
+    if (c->mode != TRICKLES && c->mode != SLOW && !c->answered && pending > MAX_HELD_SECONDS &&
+        !has_ended(latest_server()) && seconds_lost(c) > MAX_HELD_SECONDS / 2)
         machine_too_slow("a call to the %s backend took %.1f seconds, and in %.1f of them the "
                          "server waited for a CPU; a correct server gives up after one",
                          c->backend, pending, seconds_lost(c));
@@ -310,8 +310,8 @@ void free_call(struct call *c)
 
 void check_held_time(const struct call *c)
 {
-    double held = (c->given_up != 0 ? c->given_up : now()) - c->began;
-    double asleep = asleep_while_waiting() - c->asleep;
+    double held = (is_open(c) ? now() : c->closed) - c->began;
+    double asleep = (is_open(c) ? asleep_while_waiting() : c->asleep_then) - c->asleep;
     if (held <= MAX_HELD_SECONDS)
         return;
     /* On a slow machine, a server that has something to do is not asleep: it waits for a CPU. */

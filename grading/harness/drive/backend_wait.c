@@ -45,7 +45,7 @@ static int count_open(enum backend b)
 static void excuse_calls_given_up(enum backend b, double since)
 {
     for (struct call *c = calls_of(b); c != NULL; c = c->link)
-        if (c->given_up > since)
+        if (c->given_up > since || expired_unsent(c, since))
             check_held_time(c);
 }
 
