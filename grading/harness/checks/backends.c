@@ -379,7 +379,7 @@ static void expect_deadline_per_call(struct server *s, struct peer *const *clien
     expect_timeouts(clients);
     set_hint("Each of the three calls has a second of its own, from its beginning: the time that "
              "earlier calls of the same search took does not shorten it.",
-             "make backends DELAY=500     # and in a second terminal:\n"
+             "make backends DELAY=400     # and in a second terminal:\n"
              "make run                    # and in a third terminal:\n"
              "echo 'search x' | nc -N 127.0.0.1 9000   # x user query stock");
     set_hint_if(WRONG_BYTES, OWN_HINT);

@@ -125,11 +125,12 @@ static bool others_search(const struct peer *p)
     return false;
 }
 
-/* The latest call at this backend, since then, whose request begins with these words; or any. */
+/* The latest call at this backend, accepted since then, whose request begins with these words; or
+ * any. (When a call began is known only to a tick of the kernel's clock: it might seem earlier.) */
 static const struct call *find_call(enum backend b, double since, const char *words, size_t size)
 {
     for (const struct call *c = calls_of(b); c != NULL; c = c->link)
-        if (c->began >= since && begins_with(c, words, size))
+        if (c->accepted >= since && begins_with(c, words, size))
             return c;
     return NULL;
 }
