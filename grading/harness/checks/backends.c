@@ -396,10 +396,10 @@ static void expect_one_result(const char *faults)
 {
     set_hint("The answer had arrived, and the time was up. Whichever is handled first completes "
              "the call: the other must find it completed.",
-             "make backends DELAY=300        # and in a second terminal:\n"
+             "make backends DELAY=500        # and in a second terminal:\n"
              "make run FAULTS=late_after_stop=1100   # and in a third terminal:\n"
              "echo 'search x' | nc -N 127.0.0.1 9000 & sleep 0.1\n"
-             "s=$(make pid); kill -STOP $s; sleep 0.5; kill -CONT $s; wait\n"
+             "s=$(make pid); kill -STOP $s; sleep 0.1; kill -CONT $s; wait\n"
              "echo 'search y' | nc -N 127.0.0.1 9000   # y user query stock");
     if (workers_block) /* no loop handles answers and deadlines */
         return;
